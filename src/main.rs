@@ -1,0 +1,3 @@
+//! The binary: arguments, run, exit code. Everything else is in the library.
+
+fn main() {}
