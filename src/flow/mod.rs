@@ -1,1 +1,29 @@
-//! To come.
+//! What travels and what is counted: chunks on links between an outlet and an inlet, and the gauges that watch.
+//! Knows nothing of stages, plans or people.
+//!
+//! ```text
+//!   stage A                                                 stage B
+//!   Outlet ──send──▶ [ link: chunks, bounded in bytes ] ──▶ Inlet
+//!                              │ counts
+//!                              ▼
+//!                          LinkGauge ──reading()──▶ LinkReading
+//! ```
+
+mod alarm;
+mod chunk;
+mod clock;
+mod gauge;
+mod inlet;
+mod link;
+mod outlet;
+mod reading;
+mod sync;
+
+pub use alarm::{Alarm, Woken};
+pub use chunk::{CHUNK_BYTES, Chunk, PAGE_BYTES, Pool};
+pub use clock::Clock;
+pub use gauge::{Episodes, LinkGauge, Medium, StageGauge};
+pub use inlet::Inlet;
+pub use link::{Bounds, Closed, Link, LinkReader, LinkWriter};
+pub use outlet::Outlet;
+pub use reading::{LinkInfo, LinkReading, Reading, Scheme, Share, StageInfo, StageReading};

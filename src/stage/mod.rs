@@ -1,1 +1,48 @@
-//! To come.
+//! The stages: the contract they keep, the table that lists them, one file for each.
+//! A stage knows the ends of its links and its context; it never sees a link, a thread, a plan or another stage.
+//!
+//! A new stage is one file beside this one and one entry in [`TABLE`]. Nothing else in the program names it.
+
+mod arguments;
+mod contract;
+mod discard;
+mod pass;
+
+pub use arguments::{DATA_MARK, PathArgument, TextArgument};
+pub use contract::{
+    Body, Commit, Context, Destination, Entry, Example, Existing, Fault, Feed, Groups, How, Nature, Opening,
+    Published, Role, Stage, Touch, Watch,
+};
+
+/// Every stage, in alphabetical order.
+pub const TABLE: &[Entry] = &[discard::ENTRY, pass::ENTRY];
+
+/// The entry of the stage called `name`.
+pub fn find(name: &str) -> Option<&'static Entry> {
+    TABLE.binary_search_by(|entry| entry.name.cmp(name)).ok().map(|index| &TABLE[index])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{TABLE, find};
+
+    #[test]
+    fn the_table_is_in_order_and_every_stage_is_found() {
+        assert!(TABLE.is_sorted_by(|left, right| left.name < right.name));
+        for entry in TABLE {
+            assert_eq!(find(entry.name).map(|found| found.name), Some(entry.name));
+        }
+        assert!(find("no-such-stage").is_none());
+    }
+
+    #[test]
+    fn every_stage_has_sound_arguments_a_summary_and_an_example() {
+        for entry in TABLE {
+            let command = entry.command();
+            command.clone().debug_assert();
+            let summary = command.get_about().map(ToString::to_string).unwrap_or_default();
+            assert!(!summary.is_empty() && !summary.ends_with('.'), "{}: summary `{summary}`", entry.name);
+            assert!(!entry.examples.is_empty(), "{} has no example", entry.name);
+        }
+    }
+}

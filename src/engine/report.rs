@@ -1,0 +1,66 @@
+//! The end state of a run, as data.
+//! Words for people are made of it elsewhere.
+
+use crate::exit::Exit;
+use crate::flow::Reading;
+
+/// The end state of one run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Report {
+    /// How it ended.
+    pub outcome: Outcome,
+    /// What failed, in order of time: the first is the root cause. What it caused in other stages is not here.
+    pub failures: Vec<Failure>,
+    /// What became of each lasting output, and of what cannot be undone.
+    pub outputs: Vec<Output>,
+    /// All counters, settled.
+    pub reading: Reading,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Every stage ended well, every output is in place.
+    Done,
+    /// As `Done`, and whoever read standard output went away before its end.
+    HungUp,
+    /// A stage failed.
+    Failed(Exit),
+    /// A signal ended it: this one is to be raised again.
+    Cancelled(i32),
+    /// No byte moved for the time given with `--stall-timeout`.
+    Stalled,
+}
+
+/// A stage that failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// Which one, as an index of the scheme's stages; `None` for a failure while the outputs were put in place.
+    pub stage: Option<usize>,
+    /// Its class.
+    pub exit: Exit,
+    /// `data.gz: corrupt data at input byte 4711: crc mismatch`.
+    pub message: String,
+    /// What to do about it.
+    pub help: Option<String>,
+}
+
+/// An output of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Output {
+    /// The file's name, or `standard output`.
+    pub name: String,
+    /// What became of it.
+    pub state: OutputState,
+}
+
+/// What became of an output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OutputState {
+    /// Complete and in place.
+    Published,
+    /// As it was before the run: its old content, or no file.
+    AsItWas,
+    /// This many bytes of an incomplete whole went where nothing can be taken back.
+    Partial(u64),
+}

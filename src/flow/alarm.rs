@@ -1,0 +1,60 @@
+//! A bell that wakes a thread out of `poll`: for waits that no condition variable can end.
+//! Knows nothing of why it rings.
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::eventfd::{EfdFlags, EventFd};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+
+/// One stage's bell. Once rung it stays rung: what it announces (a cancel, a hang-up) does not pass.
+#[derive(Debug)]
+pub struct Alarm {
+    event: EventFd,
+}
+
+/// Why a [`Alarm::wait`] returned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Woken {
+    /// The alarm has been rung; look at the links for the reason.
+    Rung,
+    /// The descriptor is ready, or broken: the next call on it will not block.
+    Ready,
+    /// The time is over.
+    Timeout,
+}
+
+impl Alarm {
+    /// A silent bell.
+    ///
+    /// # Errors
+    /// When the process has no descriptor left.
+    pub fn new() -> io::Result<Self> {
+        Ok(Alarm { event: EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)? })
+    }
+
+    /// Rings it, for good.
+    pub fn ring(&self) {
+        // The only failure is a counter about to overflow, which is as rung as can be.
+        let _ = self.event.write(1);
+    }
+
+    /// Waits until `fd` shows one of `interest`, the bell rings, or `timeout` is over.
+    ///
+    /// # Errors
+    /// Those of `poll`, interruption excepted (it reads as a spurious [`Woken::Timeout`] only when the time is over).
+    pub fn wait(&self, fd: Option<(BorrowedFd<'_>, PollFlags)>, timeout: PollTimeout) -> io::Result<Woken> {
+        let bell = || PollFd::new(self.event.as_fd(), PollFlags::POLLIN);
+        // Without a descriptor to watch, the bell is polled twice.
+        let mut polled = [bell(), fd.map_or_else(bell, |(fd, interest)| PollFd::new(fd, interest))];
+        loop {
+            match poll(&mut polled, timeout) {
+                Ok(0) => return Ok(Woken::Timeout),
+                Ok(_) if polled[0].any() == Some(true) => return Ok(Woken::Rung),
+                Ok(_) => return Ok(Woken::Ready),
+                Err(Errno::EINTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! The reading end of a link as a stage sees it: chunks, or any `Read`er's bytes.
+//! Knows nothing of who writes.
+
+use super::chunk::Chunk;
+use super::link::LinkReader;
+use std::io::{self, BufRead, Read};
+
+/// A stage's input.
+#[derive(Debug)]
+pub struct Inlet {
+    link: Option<LinkReader>,
+    current: Option<Chunk>,
+    taken_bytes: u64,
+    ended: bool,
+}
+
+impl Inlet {
+    /// The inlet at the end of `link`.
+    pub fn new(link: LinkReader) -> Self {
+        Inlet { link: Some(link), current: None, taken_bytes: 0, ended: false }
+    }
+
+    /// The next bytes, as they came; `None` at the end.
+    ///
+    /// # Errors
+    /// A [`Closed`](super::Closed) in an `io::Error`, when the end is not a finished one.
+    pub fn next_chunk(&mut self) -> io::Result<Option<Chunk>> {
+        let chunk = match self.current.take() {
+            Some(chunk) => Some(chunk),
+            None => self.receive()?,
+        };
+        self.taken_bytes += chunk.as_ref().map_or(0, |chunk| chunk.len() as u64);
+        Ok(chunk)
+    }
+
+    /// How many bytes the stage has taken so far: the offset of the next one in its input.
+    pub fn offset(&self) -> u64 {
+        self.taken_bytes
+    }
+
+    /// Reads to the end and forgets it.
+    ///
+    /// # Errors
+    /// As [`Inlet::next_chunk`].
+    pub fn drain(&mut self) -> io::Result<()> {
+        while self.next_chunk()?.is_some() {}
+        Ok(())
+    }
+
+    /// Takes no more: the writer hears a hang-up. Reads find the end from now on.
+    pub fn hang_up(&mut self) {
+        self.link = None;
+        self.current = None;
+        self.ended = true;
+    }
+
+    fn receive(&mut self) -> io::Result<Option<Chunk>> {
+        match &mut self.link {
+            Some(link) if !self.ended => {
+                let chunk = link.receive()?;
+                self.ended = chunk.is_none();
+                Ok(chunk)
+            }
+            _ => Ok(None),
+        }
+    }
+}
+
+impl BufRead for Inlet {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        if self.current.as_ref().is_none_or(|chunk| chunk.is_empty()) {
+            self.current = self.receive()?;
+        }
+        Ok(self.current.as_deref().unwrap_or_default())
+    }
+
+    fn consume(&mut self, count: usize) {
+        if let Some(chunk) = &mut self.current {
+            let count = count.min(chunk.len());
+            self.taken_bytes += count as u64;
+            chunk.advance(count);
+            if chunk.is_empty() {
+                self.current = None;
+            }
+        }
+    }
+}
+
+impl Read for Inlet {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let available = self.fill_buf()?;
+        let count = available.len().min(buffer.len());
+        buffer[..count].copy_from_slice(&available[..count]);
+        self.consume(count);
+        Ok(count)
+    }
+}

@@ -1,0 +1,392 @@
+//! The bounded channel between two stages: it blocks, it joins small chunks, it ends in three ways, it counts.
+//! Knows nothing of stages; its model is checked against every schedule in `tests/link_model.rs`.
+//!
+//! A writer that finds the link full is stalled until it has drained to the low mark: far fewer wake-ups than one
+//! for each chunk taken. A reader that finds it empty is woken at once. Whoever ends a wait stamps its end, so the
+//! time a woken thread then queues for a core is not taken for waiting.
+
+use super::alarm::Alarm;
+use super::chunk::Chunk;
+use super::clock::Clock;
+use super::gauge::{LinkCounts, LinkGauge};
+use super::sync::{Condvar, Mutex};
+use std::collections::VecDeque;
+use std::error::Error;
+use std::sync::{Arc, MutexGuard, PoisonError};
+use std::{fmt, io};
+
+/// Why a link gives or takes nothing more, other than by a finished end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Closed {
+    /// The reader has enough, or is gone: not an error.
+    HungUp,
+    /// The writer failed: what was read is not the whole.
+    Aborted,
+    /// The run is being given up.
+    Cancelled,
+}
+
+impl fmt::Display for Closed {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Closed::HungUp => "the next stage takes no more",
+            Closed::Aborted => "the stage before it failed",
+            Closed::Cancelled => "the run was given up",
+        })
+    }
+}
+
+impl Error for Closed {}
+
+impl From<Closed> for io::Error {
+    fn from(closed: Closed) -> Self {
+        io::Error::other(closed)
+    }
+}
+
+impl Closed {
+    /// The link's end that caused `error`, if it was one: such an error is a consequence, never a cause.
+    pub fn cause_of(error: &(dyn Error + 'static)) -> Option<Closed> {
+        let mut next = Some(error);
+        while let Some(error) = next {
+            if let Some(closed) = error.downcast_ref::<Closed>() {
+                return Some(*closed);
+            }
+            // An `io::Error` skips the error it wraps in its `source`, so it is asked directly.
+            let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+            if let Some(closed) = wrapped.and_then(|inner| Closed::cause_of(inner)) {
+                return Some(closed);
+            }
+            next = error.source();
+        }
+        None
+    }
+}
+
+/// How much a link holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds {
+    /// At this many bytes a writer is stalled. A threshold: the chunk that reaches it is taken whole.
+    pub high_bytes: usize,
+    /// Down to this many bytes the link must fall before a stalled writer goes on.
+    pub low_bytes: usize,
+    /// At this many chunks, too, a writer is stalled; it goes on at half of them.
+    pub slots: usize,
+    /// A reader that found the link empty is held until it holds this many bytes, or can hold no more.
+    pub start_bytes: usize,
+}
+
+impl Bounds {
+    /// Smaller chunks than this part of a chunk are copied to the end of the one before them, if it has room.
+    const JOIN_PART: usize = 8;
+
+    /// A high mark of `high_bytes`, a low mark of half of it, and slots for twice as many chunks as that makes.
+    pub fn new(high_bytes: usize, chunk_bytes: usize) -> Self {
+        let high_bytes = high_bytes.max(1);
+        let slots = (2 * high_bytes.div_ceil(chunk_bytes.max(1))).max(2);
+        Bounds { high_bytes, low_bytes: high_bytes / 2, slots, start_bytes: 0 }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    Finished,
+    Aborted,
+}
+
+#[derive(Debug)]
+struct State {
+    queue: VecDeque<Chunk>,
+    fill_bytes: usize,
+    end: Option<End>,
+    hung_up: bool,
+    cancelled: bool,
+    /// The reader found the link empty and has not been let go yet.
+    held: bool,
+    counts: LinkCounts,
+}
+
+/// What both ends and the engine share.
+#[derive(Debug)]
+pub struct Link {
+    state: Mutex<State>,
+    writer_may_go: Condvar,
+    reader_may_go: Condvar,
+    bounds: Bounds,
+    clock: Arc<Clock>,
+    gauge: LinkGauge,
+    writer_alarm: Option<Arc<Alarm>>,
+    reader_alarm: Option<Arc<Alarm>>,
+}
+
+impl Link {
+    /// A link and its two ends. An end's alarm rings when the other side will not go on: it wakes a thread that
+    /// polls a descriptor instead of waiting here.
+    pub fn open(
+        bounds: Bounds,
+        clock: Arc<Clock>,
+        writer_alarm: Option<Arc<Alarm>>,
+        reader_alarm: Option<Arc<Alarm>>,
+    ) -> (LinkWriter, LinkReader, Arc<Link>) {
+        let counts = LinkCounts { changed_nanos: clock.now_nanos(), ..LinkCounts::default() };
+        let state = State {
+            queue: VecDeque::new(),
+            fill_bytes: 0,
+            end: None,
+            hung_up: false,
+            cancelled: false,
+            held: false,
+            counts,
+        };
+        let link = Arc::new(Link {
+            state: Mutex::new(state),
+            writer_may_go: Condvar::new(),
+            reader_may_go: Condvar::new(),
+            bounds,
+            clock,
+            gauge: LinkGauge::default(),
+            writer_alarm,
+            reader_alarm,
+        });
+        link.gauge.publish(&counts);
+        (LinkWriter { link: Arc::clone(&link), ended: false }, LinkReader { link: Arc::clone(&link) }, link)
+    }
+
+    /// The counters.
+    pub fn gauge(&self) -> &LinkGauge {
+        &self.gauge
+    }
+
+    /// Its bounds.
+    pub fn bounds(&self) -> Bounds {
+        self.bounds
+    }
+
+    /// Gives the link up: both ends hear [`Closed::Cancelled`], and what it holds is dropped.
+    pub fn cancel(&self) {
+        let mut state = self.lock();
+        state.cancelled = true;
+        self.empty(&mut state);
+        self.release_both(&mut state);
+        drop(state);
+        self.ring(self.writer_alarm.as_ref());
+        self.ring(self.reader_alarm.as_ref());
+    }
+
+    /// The reader takes no more, on its own account or on that of what it writes to.
+    pub fn hang_up(&self) {
+        let mut state = self.lock();
+        if state.hung_up {
+            return;
+        }
+        state.hung_up = true;
+        self.empty(&mut state);
+        self.release_both(&mut state);
+        drop(state);
+        self.ring(self.writer_alarm.as_ref());
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // A panic elsewhere never leaves the state half-changed: nothing in here can panic between two changes.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn ring(&self, alarm: Option<&Arc<Alarm>>) {
+        if let Some(alarm) = alarm {
+            alarm.ring();
+        }
+    }
+
+    fn empty(&self, state: &mut State) {
+        state.queue.clear();
+        state.fill_bytes = 0;
+        state.counts.refill(0, self.clock.now_nanos());
+    }
+
+    fn release_both(&self, state: &mut State) {
+        let now = self.clock.now_nanos();
+        state.held = false;
+        state.counts.stall.end(now);
+        state.counts.starve.end(now);
+        self.gauge.publish(&state.counts);
+        self.writer_may_go.notify_one();
+        self.reader_may_go.notify_one();
+    }
+
+    fn is_full(&self, state: &State) -> bool {
+        state.fill_bytes >= self.bounds.high_bytes || state.queue.len() >= self.bounds.slots
+    }
+
+    fn has_drained(&self, state: &State) -> bool {
+        state.queue.is_empty()
+            || (state.fill_bytes <= self.bounds.low_bytes && state.queue.len() <= self.bounds.slots / 2)
+    }
+
+    /// Lets a held or starved reader go if there is enough for it.
+    fn release_reader(&self, state: &mut State, now: u64) {
+        let enough =
+            state.fill_bytes >= self.bounds.start_bytes || self.is_full(state) || state.end.is_some();
+        if state.held && enough {
+            state.held = false;
+            state.counts.starve.end(now);
+            self.reader_may_go.notify_one();
+        }
+    }
+
+    fn send(&self, chunk: Chunk) -> Result<(), Closed> {
+        if chunk.is_empty() {
+            return Ok(());
+        }
+        let mut state = self.lock();
+        if self.is_full(&state) && !state.hung_up && !state.cancelled {
+            state.counts.stall.begin(self.clock.now_nanos());
+            self.gauge.publish(&state.counts);
+            // The reader ends the episode when it has drained the link; so does a hang-up or a cancel.
+            while state.counts.stall.is_open() {
+                state = self.writer_may_go.wait(state).unwrap_or_else(PoisonError::into_inner);
+            }
+        }
+        if state.cancelled {
+            return Err(Closed::Cancelled);
+        }
+        if state.hung_up {
+            return Err(Closed::HungUp);
+        }
+        let now = self.clock.now_nanos();
+        state.counts.bytes_in += chunk.len() as u64;
+        state.fill_bytes += chunk.len();
+        if let Some(chunk) = join(state.queue.back_mut(), chunk) {
+            state.queue.push_back(chunk);
+        }
+        let fill_bytes = state.fill_bytes;
+        state.counts.refill(fill_bytes, now);
+        self.release_reader(&mut state, now);
+        self.gauge.publish(&state.counts);
+        Ok(())
+    }
+
+    fn receive(&self) -> Result<Option<Chunk>, Closed> {
+        let mut state = self.lock();
+        loop {
+            if state.cancelled {
+                return Err(Closed::Cancelled);
+            }
+            if state.hung_up {
+                return Err(Closed::HungUp);
+            }
+            if !state.held
+                && let Some(chunk) = state.queue.pop_front()
+            {
+                self.took(&mut state, chunk.len());
+                return Ok(Some(chunk));
+            }
+            match state.end {
+                Some(End::Finished) if !state.held => return Ok(None),
+                Some(End::Aborted) if !state.held => return Err(Closed::Aborted),
+                _ => {}
+            }
+            if !state.held {
+                state.held = true;
+                state.counts.starve.begin(self.clock.now_nanos());
+                self.gauge.publish(&state.counts);
+            }
+            while state.held {
+                state = self.reader_may_go.wait(state).unwrap_or_else(PoisonError::into_inner);
+            }
+        }
+    }
+
+    fn took(&self, state: &mut State, bytes: usize) {
+        let now = self.clock.now_nanos();
+        state.counts.bytes_out += bytes as u64;
+        state.fill_bytes -= bytes;
+        let fill_bytes = state.fill_bytes;
+        state.counts.refill(fill_bytes, now);
+        if state.counts.stall.is_open() && self.has_drained(state) {
+            state.counts.stall.end(now);
+            self.writer_may_go.notify_one();
+        }
+        self.gauge.publish(&state.counts);
+    }
+
+    fn end(&self, end: End) {
+        let mut state = self.lock();
+        state.end = Some(end);
+        let now = self.clock.now_nanos();
+        self.release_reader(&mut state, now);
+        self.gauge.publish(&state.counts);
+    }
+}
+
+/// Copies a small chunk to the end of `tail` if it fits there; gives it back otherwise.
+fn join(tail: Option<&mut Chunk>, chunk: Chunk) -> Option<Chunk> {
+    let is_small = chunk.len() <= chunk.capacity() / Bounds::JOIN_PART;
+    if let Some(tail) = tail
+        && is_small
+        && tail.spare().len() >= chunk.len()
+    {
+        tail.append(&chunk);
+        return None;
+    }
+    Some(chunk)
+}
+
+/// The writing end. Dropped without a [`LinkWriter::finish`] it is an abort.
+#[derive(Debug)]
+pub struct LinkWriter {
+    link: Arc<Link>,
+    ended: bool,
+}
+
+impl LinkWriter {
+    /// Puts a chunk on the link, waiting while it is full; an empty chunk is nothing.
+    ///
+    /// # Errors
+    /// [`Closed::HungUp`] when the reader takes no more, [`Closed::Cancelled`] when the run is given up.
+    pub fn send(&mut self, chunk: Chunk) -> Result<(), Closed> {
+        self.link.send(chunk)
+    }
+
+    /// Whether a send now would be refused.
+    pub fn is_hung_up(&self) -> bool {
+        let state = self.link.lock();
+        state.hung_up || state.cancelled
+    }
+
+    /// All was sent: the reader hears the end after the last chunk.
+    pub fn finish(mut self) {
+        self.ended = true;
+        self.link.end(End::Finished);
+    }
+}
+
+impl Drop for LinkWriter {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.link.end(End::Aborted);
+        }
+    }
+}
+
+/// The reading end. Dropped, it hangs up.
+#[derive(Debug)]
+pub struct LinkReader {
+    link: Arc<Link>,
+}
+
+impl LinkReader {
+    /// The next chunk, waiting while there is none; `None` at the finished end.
+    ///
+    /// # Errors
+    /// [`Closed::Aborted`] when the writer failed, after all that it sent before; [`Closed::Cancelled`] when the run is
+    /// given up; [`Closed::HungUp`] after a hang-up made for this reader.
+    pub fn receive(&mut self) -> Result<Option<Chunk>, Closed> {
+        self.link.receive()
+    }
+}
+
+impl Drop for LinkReader {
+    fn drop(&mut self) {
+        self.link.hang_up();
+    }
+}

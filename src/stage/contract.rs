@@ -1,0 +1,458 @@
+//! What a stage is to the rest of the program, and what the rest is to a stage.
+//! Holds no behaviour of any stage, and no wiring.
+
+use crate::exit::Exit;
+use crate::flow::{Alarm, Clock, Closed, Inlet, Medium, Outlet, StageGauge, Woken};
+use nix::poll::{PollFlags, PollTimeout};
+use std::fmt;
+use std::io;
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A stage's place in a chain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// First: no input.
+    Source,
+    /// Between: input and output.
+    Filter,
+    /// Last: no output.
+    Sink,
+}
+
+/// What a stage does to the kind of its bytes, as far as a warning depends on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Nature {
+    /// Whatever comes goes, as it is or in parts.
+    Neutral,
+    /// It changes text: on compressed or encrypted bytes it would destroy them.
+    Text,
+    /// It compresses: its output is binary, and compressing that again gains nothing.
+    Compressor,
+    /// It decompresses: its output is whatever was compressed.
+    Decompressor,
+}
+
+/// What a stage does with `{ CHAIN }` among its arguments.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Groups {
+    /// It takes none.
+    None,
+    /// Each is a branch that gets a copy of the stage's input.
+    Branches,
+}
+
+/// A chain that shows the stage at work: in the man page, and run by the tests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Example {
+    /// As typed; without a source or a sink it reads `input` and gives `output`.
+    pub chain: &'static str,
+    /// On standard input.
+    pub input: &'static [u8],
+    /// Expected on standard output.
+    pub output: &'static [u8],
+}
+
+/// A row of the stage table: all that the parser, the help, the man page, the completions and the tests need.
+#[derive(Debug, Clone, Copy)]
+pub struct Entry {
+    /// As typed in a chain.
+    pub name: &'static str,
+    /// Where it may stand.
+    pub role: Role,
+    /// For the plan's warnings.
+    pub nature: Nature,
+    /// Whether it takes groups.
+    pub groups: Groups,
+    /// At least one.
+    pub examples: &'static [Example],
+    pub(super) command: fn() -> clap::Command,
+    pub(super) parse: fn(&clap::ArgMatches) -> Result<Box<dyn Stage>, clap::Error>,
+}
+
+impl Entry {
+    /// The entry of the stage whose arguments are `T`; the doc comment of `T` is its help.
+    pub const fn of<T: Stage + clap::Parser + 'static>(name: &'static str, role: Role) -> Entry {
+        Entry {
+            name,
+            role,
+            nature: Nature::Neutral,
+            groups: Groups::None,
+            examples: &[],
+            command: T::command,
+            parse: |matches| Ok(Box::new(T::from_arg_matches(matches)?)),
+        }
+    }
+
+    /// Its arguments, as clap knows them.
+    pub fn command(&self) -> clap::Command {
+        (self.command)().name(self.name).no_binary_name(true).disable_help_subcommand(true)
+    }
+
+    /// The stage, from arguments that clap has accepted.
+    ///
+    /// # Errors
+    /// What clap, or the argument struct itself, finds wrong with them.
+    pub fn parse(&self, matches: &clap::ArgMatches) -> Result<Box<dyn Stage>, clap::Error> {
+        (self.parse)(matches)
+    }
+}
+
+/// A stage as the chain asks for it: its arguments checked, nothing opened.
+///
+/// The plan asks about it, then the engine opens it, on one thread, in the order of the chain, before any byte moves.
+pub trait Stage: Send {
+    /// Its arguments as a line of the view shows them: `-6`, `access.log`.
+    fn label(&self) -> String {
+        String::new()
+    }
+
+    /// The files and streams it will open, for preflight.
+    fn touches(&self) -> Vec<Touch> {
+        Vec::new()
+    }
+
+    /// How many bytes come out when `input` bytes go in; `None` when that cannot be known. A source is given `None`.
+    fn size_after(&self, _input: Option<u64>) -> Option<u64> {
+        None
+    }
+
+    /// What the link it reads should be like.
+    fn feed(&self) -> Feed {
+        Feed::default()
+    }
+
+    /// Branches that stand for arguments that are no groups: each a call as words, run as if `{ CALL }` was written.
+    fn branches(&self) -> Vec<Vec<Vec<u8>>> {
+        Vec::new()
+    }
+
+    /// Whether a failure in one of its branches leaves the others and the chain running (the run still exits 1).
+    fn outlives_its_branches(&self) -> bool {
+        false
+    }
+
+    /// Opens what can be opened without waiting, and returns what runs.
+    ///
+    /// # Errors
+    /// Whatever keeps it from running; nothing has moved yet.
+    fn open(self: Box<Self>, opening: &mut Opening<'_>) -> anyhow::Result<Body>;
+}
+
+type Give = Box<dyn FnOnce(&mut Outlet, &Context) -> anyhow::Result<()> + Send>;
+type Change = Box<dyn FnOnce(&mut Inlet, &mut Outlet, &Context) -> anyhow::Result<()> + Send>;
+type Take = Box<dyn FnOnce(&mut Inlet, &Context) -> anyhow::Result<()> + Send>;
+
+/// What runs on a stage's thread. It returns when its output is complete; an error in it fails the run.
+///
+/// An error that a link end caused (a [`Closed`] in its chain) is passed up as it is: the engine knows it for a
+/// consequence.
+pub enum Body {
+    /// Gives bytes.
+    Source(Give),
+    /// Takes and gives.
+    Filter(Change),
+    /// Takes bytes.
+    Sink(Take),
+}
+
+impl Body {
+    /// A source.
+    pub fn source(run: impl FnOnce(&mut Outlet, &Context) -> anyhow::Result<()> + Send + 'static) -> Self {
+        Body::Source(Box::new(run))
+    }
+
+    /// A filter.
+    pub fn filter(
+        run: impl FnOnce(&mut Inlet, &mut Outlet, &Context) -> anyhow::Result<()> + Send + 'static,
+    ) -> Self {
+        Body::Filter(Box::new(run))
+    }
+
+    /// A sink.
+    pub fn sink(run: impl FnOnce(&mut Inlet, &Context) -> anyhow::Result<()> + Send + 'static) -> Self {
+        Body::Sink(Box::new(run))
+    }
+}
+
+/// What a stage wants of the link it reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Feed {
+    /// The high mark in bytes, in place of the run's.
+    pub high_bytes: Option<usize>,
+    /// After every time the link ran empty, the reader is held until it is this full, in percent of the high mark.
+    pub start_percent: u8,
+}
+
+/// A file or a standard stream that a stage will open.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Touch {
+    /// Reads a file.
+    Read(PathBuf),
+    /// Reads standard input.
+    Stdin,
+    /// Writes a file.
+    Write(Destination),
+    /// Writes standard output; `forced` when compressed bytes may go to a terminal.
+    Stdout {
+        /// `--force` was given.
+        forced: bool,
+    },
+}
+
+/// A file to be written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Destination {
+    /// Its name.
+    pub path: PathBuf,
+    /// By which way.
+    pub how: How,
+    /// What if it is there already.
+    pub existing: Existing,
+}
+
+/// The way a file is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum How {
+    /// Beside its final place, put there at the end.
+    Replace,
+    /// At its end, cut back on failure.
+    Append,
+    /// Over its old content: cannot be undone.
+    InPlace,
+}
+
+/// What to do about a destination that exists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Existing {
+    /// Write it.
+    Write,
+    /// Refuse the run.
+    Refuse,
+    /// Leave the run out, as done.
+    Skip,
+}
+
+/// A lasting output, complete but not in place yet. The engine takes all commits of a run through these steps together.
+///
+/// Dropped without [`Commit::settle`] it leaves what was there before, and nothing else.
+pub trait Commit: Send {
+    /// The file it will be, for messages and the report.
+    fn destination(&self) -> PathBuf;
+
+    /// Everything that may fail and leaves no trace: flush, mode, owner, sync.
+    ///
+    /// # Errors
+    /// Those of the system; the run then fails, and no output appears.
+    fn prepare(&mut self, run: Published) -> anyhow::Result<()>;
+
+    /// Puts the output in place so that [`Commit::revoke`] can still take it back.
+    ///
+    /// # Errors
+    /// Those of the system; the outputs already published are revoked.
+    fn publish(&mut self, run: Published) -> anyhow::Result<()>;
+
+    /// Puts the old state back after a [`Commit::publish`].
+    ///
+    /// # Errors
+    /// Those of the system: the only case in which outputs of one run can be mixed, so it is told.
+    fn revoke(&mut self) -> anyhow::Result<()>;
+
+    /// Everything is in place: drops the means to go back.
+    ///
+    /// # Errors
+    /// Those of the system; the outputs stand.
+    fn settle(&mut self) -> anyhow::Result<()>;
+
+    /// Removes what was written. Called at most once, in place of the other steps or after [`Commit::revoke`].
+    ///
+    /// # Errors
+    /// With the name of what could not be removed.
+    fn discard(&mut self) -> anyhow::Result<()>;
+}
+
+/// What a commit needs to know of the run it belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Published {
+    /// How many outputs the run has: a single one needs no way back.
+    pub outputs: usize,
+}
+
+/// A stream whose reader may go away while the stage is silent; when it does, the stage's input is hung up.
+#[derive(Debug)]
+pub struct Watch {
+    /// A descriptor of the stream, of the watch's own.
+    pub stream: OwnedFd,
+}
+
+/// What a stage may use while it opens.
+#[derive(Debug)]
+pub struct Opening<'a> {
+    /// The file mode creation mask that the process was started with.
+    pub umask: u32,
+    /// The outlets of the stage's branches, in order; a stage with groups takes them.
+    pub branches: Vec<Outlet>,
+    commits: &'a mut Vec<Box<dyn Commit>>,
+    watches: &'a mut Vec<Watch>,
+}
+
+impl<'a> Opening<'a> {
+    /// For one stage; what it registers is added to the two lists.
+    pub fn new(
+        umask: u32,
+        branches: Vec<Outlet>,
+        commits: &'a mut Vec<Box<dyn Commit>>,
+        watches: &'a mut Vec<Watch>,
+    ) -> Self {
+        Opening { umask, branches, commits, watches }
+    }
+
+    /// Registers a lasting output; from now on the engine sees to its end.
+    pub fn commit(&mut self, commit: Box<dyn Commit>) {
+        self.commits.push(commit);
+    }
+
+    /// Has a stream watched, so that a reader who goes away ends even a silent chain.
+    pub fn watch(&mut self, watch: Watch) {
+        self.watches.push(watch);
+    }
+}
+
+impl fmt::Debug for dyn Commit {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "Commit({})", self.destination().display())
+    }
+}
+
+/// What a stage may use while it runs.
+#[derive(Debug, Clone)]
+pub struct Context {
+    alarm: Arc<Alarm>,
+    clock: Arc<Clock>,
+    gauge: Arc<StageGauge>,
+}
+
+impl Context {
+    /// For one stage.
+    pub fn new(alarm: Arc<Alarm>, clock: Arc<Clock>, gauge: Arc<StageGauge>) -> Self {
+        Context { alarm, clock, gauge }
+    }
+
+    /// The run's clock, which stands still while the process is stopped.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// Where the stage counts what it reads from and writes to the outside.
+    pub fn gauge(&self) -> &StageGauge {
+        &self.gauge
+    }
+
+    /// Says what the stage waits for from now on, when it waits in the system.
+    pub fn waits_for(&self, medium: Medium) {
+        self.gauge.waits_for(medium);
+    }
+
+    /// Sleeps for `time` on the run's clock.
+    ///
+    /// # Errors
+    /// [`Closed`] when the run is given up or the next stage takes no more: go no further.
+    pub fn sleep(&self, time: Duration) -> io::Result<()> {
+        let until_nanos = self.clock.now_nanos() + u64::try_from(time.as_nanos()).unwrap_or(u64::MAX / 2);
+        loop {
+            let left_nanos = until_nanos.saturating_sub(self.clock.now_nanos());
+            if left_nanos == 0 {
+                return Ok(());
+            }
+            // Rounded up: a sleep is never too short, and never a busy loop.
+            let milliseconds = i32::try_from(left_nanos.div_ceil(1_000_000)).unwrap_or(i32::MAX);
+            let timeout = PollTimeout::try_from(milliseconds).unwrap_or(PollTimeout::MAX);
+            if self.alarm.wait(None, timeout)? == Woken::Rung {
+                return Err(Closed::HungUp.into());
+            }
+        }
+    }
+
+    /// Waits until a call on `fd` will not block.
+    ///
+    /// # Errors
+    /// [`Closed`] when the run is given up or the next stage takes no more: go no further. Those of `poll`.
+    pub fn ready(&self, fd: BorrowedFd<'_>, interest: PollFlags) -> io::Result<()> {
+        match self.alarm.wait(Some((fd, interest)), PollTimeout::NONE)? {
+            Woken::Ready | Woken::Timeout => Ok(()),
+            Woken::Rung => Err(Closed::HungUp.into()),
+        }
+    }
+
+    /// As [`Context::ready`], for at most `time`; `false` when it is over.
+    ///
+    /// # Errors
+    /// As [`Context::ready`].
+    pub fn ready_within(&self, fd: BorrowedFd<'_>, interest: PollFlags, time: Duration) -> io::Result<bool> {
+        let timeout = PollTimeout::try_from(time).unwrap_or(PollTimeout::MAX);
+        match self.alarm.wait(Some((fd, interest)), timeout)? {
+            Woken::Ready => Ok(true),
+            Woken::Timeout => Ok(false),
+            Woken::Rung => Err(Closed::HungUp.into()),
+        }
+    }
+}
+
+/// A failure as a stage knows it: what people are told, and with which code the process exits.
+///
+/// The engine adds the stage, its place and the run's input file; the message names what is wrong, and where.
+#[derive(Debug)]
+pub struct Fault {
+    /// Which class it belongs to.
+    pub exit: Exit,
+    /// The file or peer, where it is not the run's input.
+    pub subject: Option<String>,
+    /// `corrupt data at input byte 4711: crc mismatch`.
+    pub message: String,
+    /// What to do about it, as a line of its own.
+    pub help: Option<String>,
+}
+
+impl Fault {
+    /// Something outside did not work: a file, a disk, a child.
+    pub fn failed(message: impl Into<String>) -> Self {
+        Fault { exit: Exit::Failed, subject: None, message: message.into(), help: None }
+    }
+
+    /// The data is refused: corrupt, truncated, over a limit.
+    pub fn refused(message: impl Into<String>) -> Self {
+        Fault { exit: Exit::Refused, ..Fault::failed(message) }
+    }
+
+    /// An overwrite is refused.
+    pub fn overwrite(message: impl Into<String>) -> Self {
+        Fault { exit: Exit::Overwrite, ..Fault::failed(message) }
+    }
+
+    /// Names the file or peer.
+    #[must_use]
+    pub fn of(mut self, subject: impl Into<String>) -> Self {
+        self.subject = Some(subject.into());
+        self
+    }
+
+    /// Says what to do.
+    #[must_use]
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(subject) = &self.subject {
+            write!(formatter, "{subject}: ")?;
+        }
+        formatter.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Fault {}
