@@ -15,6 +15,8 @@ mod clock;
 mod gauge;
 mod inlet;
 mod link;
+#[cfg(test)]
+mod link_tests;
 mod outlet;
 mod reading;
 mod sync;
