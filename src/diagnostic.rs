@@ -162,7 +162,7 @@ fn group<'a>(shown: &'a Displayed, mistake: &'a Mistake) -> Group<'a> {
     Group::with_title(level.primary_title(visible(&mistake.message))).element(snippet).elements(helps)
 }
 
-/// The text with every patch in place; `None` when an error has none, or there is nothing to change.
+/// The text with every patch in place; `None` when an error has none, or nothing would be left to type.
 fn corrected(text: &[u8], mistakes: &[Mistake]) -> Option<Vec<u8>> {
     if mistakes.iter().any(|mistake| mistake.severity == Severity::Error && mistake.patch.is_none()) {
         return None;
@@ -182,7 +182,7 @@ fn corrected(text: &[u8], mistakes: &[Mistake]) -> Option<Vec<u8>> {
         at = patch.span.end.clamp(at, text.len());
     }
     corrected.extend_from_slice(&text[at..]);
-    Some(corrected)
+    (!corrected.trim_ascii().is_empty()).then_some(corrected)
 }
 
 #[cfg(test)]
