@@ -14,7 +14,6 @@ const OUTSIDE: &str = "what is meant for the shell stands outside the chain's qu
 /// `''`, or `# only a comment`
 pub(super) fn empty_chain() -> Mistake {
     Mistake::error(0..0, "empty chain")
-        .label("a stage is missing")
         .help("type stages joined by `|`, as in `weir 'read a | gzip | write a.gz'`")
         .help("`weir --stages` lists them")
 }
@@ -67,9 +66,10 @@ pub(super) fn open_quote(quote: Span, sign: char, patch: (usize, &'static str)) 
 
 /// `read a\` where the text ends
 pub(super) fn stray_backslash(at: Span) -> Mistake {
-    Mistake::error(at, "a `\\` with nothing after it")
-        .label("what does it protect?")
+    Mistake::error(at.clone(), "a `\\` with nothing after it")
+        .label("it protects nothing")
         .help("remove it, or type `\\\\` for the sign itself")
+        .patch(at, "")
 }
 
 /// `tee {gzip | write a}`, `tee { tee { write a }}`
@@ -223,7 +223,7 @@ pub(super) fn uneven_operands(word: Span, taken: usize, given: usize) -> Mistake
     let is_or_are = if given == 1 { "is" } else { "are" };
     Mistake::error(word, format!("operands are taken {taken} at a time, and there {is_or_are} {given}"))
         .label(format!("`{{{taken}}}` is the last of each {taken}"))
-        .help(format!("give {enough}"))
+        .help(format!("give {enough} of them"))
 }
 
 /// `read ~/a`
@@ -280,7 +280,7 @@ mod tests {
         ("read \"my file | gzip", &["a \" that is never closed"], Some("read \"my file\" | gzip")),
         ("grep don't", &["a ' that is never closed"], Some("grep don\\'t")),
         ("grep 'a;", &["a ' that is never closed"], Some("grep 'a;'")),
-        ("read a\\", &["a `\\` with nothing after it"], None),
+        ("read a\\", &["a `\\` with nothing after it"], Some("read a")),
         ("read a\0b\0", &["a NUL at byte 6 of the chain"], None),
         (
             "{write a",
@@ -403,7 +403,6 @@ weir: `b}` is neither a group nor an operand's place
  | read a | | gzip {write b}
  |                        ^^ white space is missing beside the brace
  |
- = help: a group's braces stand alone, as in `tee { gzip | write a.gz }`
  = help: a brace that belongs to the word is quoted: \"b}\"
 
 type:

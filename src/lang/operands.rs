@@ -299,8 +299,8 @@ mod tests {
     fn operands_that_leave_a_rest_are_refused() {
         let mistake = refusal("read {1} | write {3}", &["a", "b", "c", "d"]);
         assert_eq!(mistake.message, "operands are taken 3 at a time, and there are 4");
-        assert_eq!(mistake.helps, ["give 3 or 6"]);
-        assert_eq!(refusal("read {1} | write {2}", &["a"]).helps, ["give 2"]);
+        assert_eq!(mistake.helps, ["give 3 or 6 of them"]);
+        assert_eq!(refusal("read {1} | write {2}", &["a"]).helps, ["give 2 of them"]);
     }
 
     #[test]
