@@ -3,7 +3,7 @@
 //! Shuttle decides at every lock and wait which thread goes on, and fails a schedule in which all threads wait: a lost
 //! wake-up is a deadlock here. Each model also checks that no chunk is lost, doubled or out of order.
 
-#![allow(dead_code, unreachable_pub, missing_docs, unused_imports)]
+#![allow(dead_code, unreachable_pub, missing_docs, unused_imports, clippy::unwrap_used)]
 
 #[path = "../src/flow/alarm.rs"]
 mod alarm;
