@@ -61,7 +61,9 @@ fn play(sections: &[Section]) -> Vec<Section> {
             ("stdout", _) => trimmed(ran.stdout()),
             ("stderr", _) => trimmed(ran.stderr().as_bytes()),
             ("left", name) => trimmed(&world.bytes(name)),
-            ("names", _) => world.names().iter().map(|name| name.to_string_lossy()).collect::<Vec<_>>().join("\n"),
+            ("names", _) => {
+                world.names().iter().map(|name| name.to_string_lossy()).collect::<Vec<_>>().join("\n")
+            }
             ("command" | "stdin" | "file", _) => section.text.clone(),
             (other, _) => panic!("a case has no section `{other}`"),
         };

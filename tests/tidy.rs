@@ -49,7 +49,9 @@ fn module(file: &Path) -> String {
 }
 
 fn row(module: &str) -> usize {
-    ROWS.iter().position(|row| row.contains(&module)).unwrap_or_else(|| panic!("`{module}` is in no row of the table"))
+    ROWS.iter()
+        .position(|row| row.contains(&module))
+        .unwrap_or_else(|| panic!("`{module}` is in no row of the table"))
 }
 
 /// Every module named behind `crate::` (or `weir::`, in the binary) in code.
@@ -120,8 +122,13 @@ fn foreign_crates_stay_in_their_places() {
     for file in sources() {
         let text = fs::read_to_string(&file).unwrap();
         for (name, modules) in places {
-            let is_named = text.lines().any(|line| !line.trim_start().starts_with("//") && line.contains(name));
-            assert!(!is_named || modules.contains(&module(&file).as_str()), "{} names {name}", file.display());
+            let is_named =
+                text.lines().any(|line| !line.trim_start().starts_with("//") && line.contains(name));
+            assert!(
+                !is_named || modules.contains(&module(&file).as_str()),
+                "{} names {name}",
+                file.display()
+            );
         }
     }
 }
@@ -129,8 +136,22 @@ fn foreign_crates_stay_in_their_places() {
 #[test]
 fn the_top_level_holds_what_it_should_and_nothing_else() {
     let expected = [
-        ".ci", ".git", ".gitignore", "Cargo.lock", "Cargo.toml", "LICENSE-APACHE", "LICENSE-MIT", "README.md", "benches",
-        "clippy.toml", "completions", "man", "rustfmt.toml", "src", "target", "tests",
+        ".ci",
+        ".git",
+        ".gitignore",
+        "Cargo.lock",
+        "Cargo.toml",
+        "LICENSE-APACHE",
+        "LICENSE-MIT",
+        "README.md",
+        "benches",
+        "clippy.toml",
+        "completions",
+        "man",
+        "rustfmt.toml",
+        "src",
+        "target",
+        "tests",
     ];
     for entry in fs::read_dir(root()).unwrap() {
         let name = entry.unwrap().file_name().to_string_lossy().into_owned();
