@@ -115,3 +115,85 @@ fn descriptor_number(path: &str) -> Option<u32> {
     let digits = path.strip_prefix("/dev/fd/").or_else(|| path.strip_prefix("/proc/self/fd/"))?;
     digits.parse().ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::flow::{Closed, Inlet};
+    use crate::stage::testing_ends::{Bench, bench, fault, open, run_sink, words};
+    use crate::stage::{Body, ReaderGone};
+    use nix::sys::stat::Mode;
+    use std::fs::{self, File, OpenOptions};
+    use std::io::{Read, Write};
+    use std::os::fd::AsRawFd;
+    use std::os::unix::fs::MetadataExt;
+
+    #[test]
+    fn a_full_device_says_after_how_many_bytes() {
+        let before = fs::metadata("/dev/full").unwrap().mode();
+        let opened = open(words!["write", "/dev/full"]).unwrap();
+        assert!(opened.commits.is_empty());
+        let told = fault(run_sink(opened.body, b"x"));
+        assert_eq!(told.message, "no space left on device after 0 bytes");
+        assert_eq!(fs::metadata("/dev/full").unwrap().mode(), before);
+    }
+
+    #[test]
+    fn a_fifo_waits_for_its_reader_and_is_written_to_the_end() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("fifo");
+        nix::unistd::mkfifo(&path, Mode::S_IRWXU).unwrap();
+        let opened = open(words!["write", &path]).unwrap();
+        let writer = std::thread::spawn(move || run_sink(opened.body, &[7; 300_000]));
+        // Opening it returns when the stage has opened the other end.
+        let mut bytes = Vec::new();
+        File::open(&path).unwrap().read_to_end(&mut bytes).unwrap();
+        writer.join().unwrap().unwrap();
+        assert_eq!(bytes, [7; 300_000]);
+        assert!(fs::symlink_metadata(&path).unwrap().mode() & 0o7777 == 0o700 & !mask());
+    }
+
+    fn mask() -> u32 {
+        let mask = nix::sys::stat::umask(Mode::empty());
+        nix::sys::stat::umask(mask);
+        mask.bits()
+    }
+
+    #[test]
+    fn a_fifo_whose_reader_leaves_is_a_hang_up() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("fifo");
+        nix::unistd::mkfifo(&path, Mode::S_IRWXU).unwrap();
+        let Body::Sink(run) = open(words!["write", &path]).unwrap().body else { panic!("no sink") };
+        let Bench { mut outlet, reader, context, .. } = bench(64);
+        let stage = std::thread::spawn(move || run(&mut Inlet::new(reader), &context));
+        drop(File::open(&path).unwrap());
+        outlet.write_all(b"nobody reads this").unwrap();
+        outlet.finish();
+        let error = stage.join().unwrap().unwrap_err();
+        assert!(error.downcast_ref::<ReaderGone>().is_some());
+        assert_eq!(Closed::cause_of(error.as_ref()), Some(Closed::HungUp));
+    }
+
+    #[test]
+    fn waiting_for_a_reader_ends_when_the_run_is_given_up() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("fifo");
+        nix::unistd::mkfifo(&path, Mode::S_IRWXU).unwrap();
+        let Body::Sink(run) = open(words!["write", &path]).unwrap().body else { panic!("no sink") };
+        let Bench { reader, context, alarm, .. } = bench(64);
+        alarm.ring();
+        let error = run(&mut Inlet::new(reader), &context).unwrap_err();
+        assert!(Closed::cause_of(error.as_ref()).is_some());
+    }
+
+    #[test]
+    fn a_descriptor_by_number_goes_on_where_it_stands() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("file");
+        fs::write(&path, "there ").unwrap();
+        let held = OpenOptions::new().append(true).open(&path).unwrap();
+        let opened = open(words!["write", format!("/dev/fd/{}", held.as_raw_fd())]).unwrap();
+        run_sink(opened.body, b"behind").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"there behind");
+    }
+}

@@ -205,3 +205,93 @@ impl Drop for FileInPlace {
         let _ = self.discard();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::stage::testing_ends::{Opened, fault, open, run_sink, words, write_through};
+    use std::fs::{self, OpenOptions};
+    use std::io::Write;
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+
+    #[test]
+    fn append_writes_behind_what_is_there() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("log");
+        write_through(words!["write", &path, "--append"], b"one ").unwrap();
+        write_through(words!["write", &path, "--append", "--sync"], b"two").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"one two");
+    }
+
+    #[test]
+    fn a_failed_append_is_cut_back() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("log");
+        fs::write(&path, "kept").unwrap();
+        let Opened { body, mut commits, .. } = open(words!["write", &path, "--append"]).unwrap();
+        run_sink(body, b" not kept").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"kept not kept");
+        commits[0].discard().unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"kept");
+    }
+
+    #[test]
+    fn a_write_that_comes_after_the_cut_is_cut_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("log");
+        fs::write(&path, "kept").unwrap();
+        let Opened { body, mut commits, .. } = open(words!["write", &path, "--append"]).unwrap();
+        commits[0].discard().unwrap();
+        run_sink(body, b" too late").unwrap_err();
+        assert_eq!(fs::read(&path).unwrap(), b"kept");
+    }
+
+    #[test]
+    fn what_others_have_appended_is_not_cut_off() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("log");
+        fs::write(&path, "kept").unwrap();
+        let Opened { body, mut commits, .. } = open(words!["write", &path, "--append"]).unwrap();
+        run_sink(body, b" ours").unwrap();
+        OpenOptions::new().append(true).open(&path).unwrap().write_all(b" theirs").unwrap();
+        let told = fault(commits[0].discard());
+        assert_eq!(told.message, "others have appended meanwhile, so the 5 bytes from byte 4 on stay");
+        assert_eq!(fs::read(&path).unwrap(), b"kept ours theirs");
+    }
+
+    #[test]
+    fn a_file_that_a_failed_run_created_goes_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let (link, path) = (directory.path().join("link"), directory.path().join("file"));
+        symlink("file", &link).unwrap();
+        for option in ["--append", "--in-place"] {
+            let Opened { body, commits, .. } = open(words!["write", &link, option]).unwrap();
+            run_sink(body, b"bytes").unwrap();
+            assert_eq!(fs::read(&path).unwrap(), b"bytes");
+            drop(commits);
+            assert!(!path.exists());
+        }
+    }
+
+    #[test]
+    fn in_place_keeps_the_file_itself_and_cuts_it_at_the_end() {
+        let directory = tempfile::tempdir().unwrap();
+        let (path, other) = (directory.path().join("file"), directory.path().join("hard link"));
+        fs::write(&path, "a long old content").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+        fs::hard_link(&path, &other).unwrap();
+        write_through(words!["write", &path, "--in-place"], b"short").unwrap();
+        assert_eq!(fs::read(&other).unwrap(), b"short");
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o7777, 0o640);
+    }
+
+    #[test]
+    fn a_failed_run_in_place_says_what_is_lost() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("file");
+        fs::write(&path, "a long old content").unwrap();
+        let Opened { body, mut commits, .. } = open(words!["write", &path, "--in-place"]).unwrap();
+        run_sink(body, b"NEW").unwrap();
+        assert_eq!(fault(commits[0].discard()).message, "its first 3 bytes have been written over");
+        assert_eq!(fs::read(&path).unwrap(), b"NEWong old content");
+    }
+}

@@ -352,3 +352,202 @@ pub(super) fn tolerant_sync(file: impl AsFd) -> Result<(), Errno> {
 fn is_unsupported(error: Errno) -> bool {
     matches!(error, Errno::EINVAL | Errno::ENOSYS | Errno::EOPNOTSUPP)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::cut;
+    use crate::exit::Exit;
+    use crate::stage::testing_ends::{Opened, commit, fault, open, run_sink, words, write_through};
+    use crate::stage::{Commit, Published};
+    use std::ffi::OsStr;
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+    use std::path::Path;
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().mode() & 0o7777
+    }
+
+    fn names(directory: &Path) -> Vec<String> {
+        let entries = fs::read_dir(directory).unwrap();
+        let mut names: Vec<_> =
+            entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn nothing_is_in_place_before_the_end_and_nobody_else_may_read_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("out");
+        let Opened { body, mut commits, .. } = open(words!["write", &path]).unwrap();
+        run_sink(body, b"content").unwrap();
+        let before = names(directory.path());
+        assert!(matches!(&before[..], [name] if name.starts_with(".out.weir-")), "{before:?}");
+        assert_eq!(mode(&directory.path().join(&before[0])), 0o600);
+        commit(&mut commits).unwrap();
+        assert_eq!(names(directory.path()), ["out"]);
+        assert_eq!((&fs::read(&path).unwrap()[..], mode(&path)), (&b"content"[..], 0o644));
+        drop(commits);
+        assert_eq!(names(directory.path()), ["out"]);
+    }
+
+    #[test]
+    fn a_replaced_file_leaves_its_mode_without_setuid() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("out");
+        fs::write(&path, "old").unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(0o6751)).unwrap();
+        write_through(words!["write", &path], b"new").unwrap();
+        assert_eq!((&fs::read(&path).unwrap()[..], mode(&path)), (&b"new"[..], 0o751));
+        write_through(words!["write", &path, "--mode", "604", "--sync"], b"newer").unwrap();
+        assert_eq!((&fs::read(&path).unwrap()[..], mode(&path)), (&b"newer"[..], 0o604));
+    }
+
+    #[test]
+    fn a_replaced_file_leaves_its_owner() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("out");
+        fs::write(&path, "old").unwrap();
+        if std::os::unix::fs::chown(&path, Some(12345), Some(54321)).is_err() {
+            println!("skipped: only root may give files away");
+            return;
+        }
+        write_through(words!["write", &path], b"new").unwrap();
+        let metadata = fs::metadata(&path).unwrap();
+        assert_eq!((metadata.uid(), metadata.gid()), (12345, 54321));
+    }
+
+    #[test]
+    fn a_commit_that_is_dropped_or_discarded_leaves_what_was_there() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("out");
+        fs::write(&path, "old").unwrap();
+        let Opened { body, commits, .. } = open(words!["write", &path]).unwrap();
+        run_sink(body, b"new").unwrap();
+        drop(commits);
+        let Opened { mut commits, .. } = open(words!["write", &path]).unwrap();
+        commits[0].prepare(Published { outputs: 1 }).unwrap();
+        commits[0].discard().unwrap();
+        assert_eq!((names(directory.path()), fs::read(&path).unwrap()), (vec!["out".into()], b"old".into()));
+    }
+
+    #[test]
+    fn what_was_published_with_others_is_taken_back() {
+        let directory = tempfile::tempdir().unwrap();
+        let (old, new) = (directory.path().join("old"), directory.path().join("new"));
+        fs::write(&old, "old").unwrap();
+        let inode = fs::metadata(&old).unwrap().ino();
+        let run = Published { outputs: 2 };
+        for revokes in [true, false] {
+            let mut commits: Vec<Box<dyn Commit>> = Vec::new();
+            for path in [&old, &new] {
+                let mut opened = open(words!["write", path]).unwrap();
+                run_sink(opened.body, b"content").unwrap();
+                commits.append(&mut opened.commits);
+            }
+            commits.iter_mut().for_each(|commit| commit.prepare(run).unwrap());
+            commits.iter_mut().for_each(|commit| commit.publish(run).unwrap());
+            assert_eq!(
+                (fs::read(&old).unwrap(), fs::read(&new).unwrap()),
+                (b"content".into(), b"content".into())
+            );
+            if revokes {
+                commits.iter_mut().for_each(|commit| commit.revoke().unwrap());
+                commits.iter_mut().for_each(|commit| commit.discard().unwrap());
+            }
+            drop(commits);
+            assert_eq!(names(directory.path()), ["old"]);
+            assert_eq!((fs::read(&old).unwrap(), fs::metadata(&old).unwrap().ino()), (b"old".into(), inode));
+        }
+    }
+
+    #[test]
+    fn several_outputs_that_settle_leave_no_old_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let paths = [directory.path().join("one"), directory.path().join("two")];
+        fs::write(&paths[0], "old").unwrap();
+        let mut commits: Vec<Box<dyn Commit>> = Vec::new();
+        for path in &paths {
+            let mut opened = open(words!["write", path]).unwrap();
+            run_sink(opened.body, b"content").unwrap();
+            commits.append(&mut opened.commits);
+        }
+        commit(&mut commits).unwrap();
+        assert_eq!(names(directory.path()), ["one", "two"]);
+        assert_eq!(fs::read(&paths[0]).unwrap(), b"content");
+    }
+
+    #[test]
+    fn no_clobber_refuses_a_file_that_is_there_or_appears() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("out");
+        let Opened { body, mut commits, .. } = open(words!["write", &path, "--no-clobber"]).unwrap();
+        run_sink(body, b"new").unwrap();
+        fs::write(&path, "theirs").unwrap();
+        let appeared = fault(commit(&mut commits));
+        assert_eq!(appeared.exit, Exit::Overwrite);
+        assert!(appeared.message.starts_with("appeared while running"), "{appeared}");
+        commits[0].discard().unwrap();
+        assert_eq!(fault(open(words!["write", &path, "--no-clobber"])).exit, Exit::Overwrite);
+        assert_eq!(
+            (names(directory.path()), fs::read(&path).unwrap()),
+            (vec!["out".into()], b"theirs".into())
+        );
+    }
+
+    #[test]
+    fn skip_existing_leaves_a_file_that_appears() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("out");
+        let Opened { body, mut commits, .. } = open(words!["write", &path, "--skip-existing"]).unwrap();
+        run_sink(body, b"new").unwrap();
+        fs::write(&path, "theirs").unwrap();
+        commit(&mut commits).unwrap();
+        assert_eq!(
+            (names(directory.path()), fs::read(&path).unwrap()),
+            (vec!["out".into()], b"theirs".into())
+        );
+    }
+
+    #[test]
+    fn links_stay_and_what_they_point_to_is_written() {
+        let directory = tempfile::tempdir().unwrap();
+        let (root, other) = (directory.path(), directory.path().join("other"));
+        fs::create_dir(&other).unwrap();
+        symlink("other/file", root.join("link")).unwrap();
+        for content in ["created", "replaced"] {
+            write_through(words!["write", root.join("link")], content.as_bytes()).unwrap();
+            assert_eq!(fs::read_to_string(other.join("file")).unwrap(), content);
+            assert!(fs::symlink_metadata(root.join("link")).unwrap().is_symlink());
+        }
+        assert_eq!((names(root), names(&other)), (vec!["link".into(), "other".into()], vec!["file".into()]));
+    }
+
+    #[test]
+    fn a_name_may_be_as_long_and_as_strange_as_any() {
+        let directory = tempfile::tempdir().unwrap();
+        for name in ["n".repeat(255), "ß".repeat(127), "new\nline".into(), "-".into(), "a | b '\"".into()] {
+            let path = directory.path().join(&name);
+            write_through(words!["write", &path], b"content").unwrap();
+            assert_eq!(fs::read(&path).unwrap(), b"content");
+            fs::remove_file(path).unwrap();
+        }
+        assert!(names(directory.path()).is_empty());
+        assert_eq!(cut(OsStr::new("aß"), 2), "a");
+        assert_eq!(cut(OsStr::new("aß"), 3), "aß");
+    }
+
+    #[test]
+    fn a_file_that_may_not_be_written_is_not_replaced() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("out");
+        fs::write(&path, "old").unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(0o444)).unwrap();
+        if nix::unistd::geteuid().is_root() {
+            println!("skipped: root may write anything");
+            return;
+        }
+        assert_eq!(fault(open(words!["write", &path])).message, "permission denied");
+    }
+}

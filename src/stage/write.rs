@@ -134,3 +134,49 @@ impl Write {
         Ok(target)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::mode;
+    use crate::stage::testing_ends::words;
+    use crate::stage::{Destination, Existing, How, Stage, Touch, find};
+    use std::ffi::OsString;
+
+    fn parse(words: &[OsString]) -> Result<Box<dyn Stage>, clap::Error> {
+        let entry = find("write").unwrap();
+        entry.parse(&entry.command().try_get_matches_from(words)?)
+    }
+
+    #[test]
+    fn preflight_hears_what_will_be_touched() {
+        let touches = |words: &[OsString]| parse(words).unwrap().touches();
+        let file = |how, existing| vec![Touch::Write(Destination { path: "f".into(), how, existing })];
+        assert_eq!(touches(words!["f"]), file(How::Replace, Existing::Write));
+        assert_eq!(touches(words!["f", "--append"]), file(How::Append, Existing::Write));
+        assert_eq!(touches(words!["f", "--in-place"]), file(How::InPlace, Existing::Write));
+        assert_eq!(touches(words!["f", "--no-clobber"]), file(How::Replace, Existing::Refuse));
+        assert_eq!(touches(words!["f", "--skip-existing"]), file(How::Replace, Existing::Skip));
+        assert_eq!(touches(words!["-"]), [Touch::Stdout { forced: false }]);
+        assert_eq!(touches(words!["/dev/stdout"]), [Touch::Stdout { forced: false }]);
+        // An operand is a file of that name.
+        assert!(matches!(&touches(words!["\0-"])[..], [Touch::Write(_)]));
+    }
+
+    #[test]
+    fn options_that_contradict_each_other_are_refused() {
+        for pair in
+            [["--append", "--in-place"], ["--append", "--no-clobber"], ["--in-place", "--skip-existing"]]
+        {
+            assert!(parse(words!["f", pair[0], pair[1]]).is_err(), "{pair:?}");
+        }
+    }
+
+    #[test]
+    fn a_mode_is_octal() {
+        assert_eq!(mode("640"), Ok(0o640));
+        assert_eq!(mode("0755"), Ok(0o755));
+        for wrong in ["", "8", "+7", "17777", "u+x"] {
+            assert!(mode(wrong).is_err(), "{wrong}");
+        }
+    }
+}
