@@ -7,7 +7,7 @@ use super::stream::reason;
 use crate::diagnostic::printable;
 use nix::errno::Errno;
 use std::ffi::OsString;
-use std::fs::{self, Metadata};
+use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileTypeExt;
@@ -36,8 +36,8 @@ pub(super) struct FilePlace {
     pub(super) directory: PathBuf,
     /// In that directory.
     pub(super) name: OsString,
-    /// What is there now.
-    pub(super) existing: Option<Metadata>,
+    /// Whether there is a file now.
+    pub(super) is_there: bool,
 }
 
 impl FilePlace {
@@ -79,7 +79,7 @@ pub(super) fn locate(path: &Path) -> Result<Place, Fault> {
             None => Err(fault("is not there, and nothing is created among devices")),
         };
     };
-    Ok(Place::File(FilePlace { directory, name, existing }))
+    Ok(Place::File(FilePlace { directory, name, is_there: existing.is_some() }))
 }
 
 /// The directory and the name at the end of all links; `None` where the kernel makes up the files.
@@ -146,9 +146,9 @@ mod tests {
         symlink("deep/second", root.join("first")).unwrap();
         symlink("../file", root.join("deep/second")).unwrap();
         assert_eq!(file(&root.join("first")).path(), root.join("file"));
-        assert!(file(&root.join("first")).existing.is_none());
+        assert!(!file(&root.join("first")).is_there);
         fs::write(root.join("file"), "x").unwrap();
-        assert!(file(&root.join("first")).existing.is_some());
+        assert!(file(&root.join("first")).is_there);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use super::contract::{Body, Context, Fault, Opening, Watch};
 use super::stream::{Handle, Kind, Stream, reason};
 use super::target::Target;
 use crate::diagnostic::printable;
-use crate::flow::Medium;
+use crate::flow::{Closed, Medium};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use std::fs::{self, File, OpenOptions};
@@ -52,7 +52,7 @@ pub(super) fn open_fifo(path: PathBuf) -> Body {
         let subject = printable(path.as_os_str().as_bytes());
         let stream = match await_reader(&path, context) {
             Ok(stream) => stream,
-            Err(error) if crate::flow::Closed::cause_of(&error).is_some() => return Err(error.into()),
+            Err(error) if Closed::cause_of(&error).is_some() => return Err(error.into()),
             Err(error) => return Err(Fault::failed(reason(&error)).of(subject).into()),
         };
         let target = Target::new(stream, subject);
@@ -142,6 +142,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("fifo");
         nix::unistd::mkfifo(&path, Mode::S_IRWXU).unwrap();
+        let mode = fs::symlink_metadata(&path).unwrap().mode();
         let opened = open(words!["write", &path]).unwrap();
         let writer = std::thread::spawn(move || run_sink(opened.body, &[7; 300_000]));
         // Opening it returns when the stage has opened the other end.
@@ -149,13 +150,7 @@ mod tests {
         File::open(&path).unwrap().read_to_end(&mut bytes).unwrap();
         writer.join().unwrap().unwrap();
         assert_eq!(bytes, [7; 300_000]);
-        assert!(fs::symlink_metadata(&path).unwrap().mode() & 0o7777 == 0o700 & !mask());
-    }
-
-    fn mask() -> u32 {
-        let mask = nix::sys::stat::umask(Mode::empty());
-        nix::sys::stat::umask(mask);
-        mask.bits()
+        assert_eq!(fs::symlink_metadata(&path).unwrap().mode(), mode);
     }
 
     #[test]

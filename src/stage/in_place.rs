@@ -1,8 +1,9 @@
 //! A file written where it is, at its end or over its content: the commit of `write --append` and `--in-place`.
 //! Knows nothing of who writes it.
 
+use super::beside::tolerant_sync;
 use super::contract::{Commit, Fault, Published};
-use super::place::tolerant_sync;
+
 use super::stream::{Handle, Kind, Stream, reason, same_file};
 use super::target::{Target, signed};
 use crate::diagnostic::printable;

@@ -4,6 +4,7 @@
 //! A new stage is one file beside this one and one entry in [`TABLE`]. Nothing else in the program names it.
 
 mod arguments;
+mod beside;
 mod contract;
 mod destination;
 mod direct;

@@ -8,22 +8,19 @@
 //!   revoke                                several: the same again
 //!   settle                                several: remove the old file, which has the temporary name now
 //! ```
+//!
+//! Where the file system cannot exchange, the old file gets a second name (a hard link) before the rename.
 
+use super::beside::{Beside, tolerant_sync};
 use super::contract::{Commit, Existing, Fault, Published};
 use super::destination::FilePlace;
 use super::stream::{Handle, Stream, reason};
 use super::target::Target;
 use crate::diagnostic::printable;
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, OFlag, RenameFlags, open, openat, renameat2};
-use nix::sys::stat::{FileStat, Mode, SFlag, fchmod, fstatat};
-use nix::unistd::{
-    AccessFlags, Gid, PathconfVar, Uid, UnlinkatFlags, eaccess, fchown, fpathconf, fsync, linkat, unlinkat,
-};
-use std::ffi::{OsStr, OsString};
-use std::fs::File;
-use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use nix::sys::stat::{FileStat, Mode, fchmod};
+use nix::unistd::{AccessFlags, Gid, Uid, eaccess, fchown};
+use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -41,32 +38,17 @@ pub(super) struct Terms {
     pub(super) sync: bool,
 }
 
-/// How far the file has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
-    /// Under its temporary name.
-    Beside,
-    /// In place, where nothing was.
-    New,
-    /// In place, and the old file has the temporary name.
-    Exchanged,
-    /// In place, and the old file is gone.
-    Replaced,
-    /// Nothing is left to do.
-    Over,
-}
-
 /// The commit.
 #[derive(Debug)]
 pub(super) struct PlacedFile {
     /// As it was asked for.
     destination: PathBuf,
-    directory: OwnedFd,
-    name: OsString,
-    temporary: OsString,
+    /// The same, for messages.
+    subject: String,
+    file: Beside,
+    /// Who writes shares it; closed when the file is prepared.
     target: Option<Arc<Target>>,
     terms: Terms,
-    state: State,
     replaces: bool,
 }
 
@@ -81,55 +63,37 @@ impl PlacedFile {
         terms: Terms,
     ) -> Result<(PlacedFile, Arc<Target>), Fault> {
         let subject = printable(destination.as_os_str().as_bytes());
-        let fault = |error: Errno| Fault::failed(reason(&error.into())).of(&subject);
-        if place.existing.is_some() {
+        if place.is_there {
             if terms.existing == Existing::Refuse {
-                let fault = Fault::overwrite("is there already, and `--no-clobber` keeps it").of(&subject);
+                let fault = Fault::overwrite("is there already, and `--no-clobber` keeps it").of(subject);
                 return Err(fault.help("name another file, or remove this one"));
             }
             // A rename asks nobody; whoever took away the right to write meant it.
             eaccess(&place.path(), AccessFlags::W_OK).map_err(|error| {
-                fault(error).help("the file there may not be written: `chmod u+w` allows it")
+                let fault = Fault::failed(reason(&error.into())).of(&subject);
+                fault.help("the file there may not be written: `chmod u+w` allows it")
             })?;
         }
-        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-        let directory = open(&place.directory, flags, Mode::empty()).map_err(fault)?;
-        let (temporary, file) = create_beside(&directory, &place.name).map_err(|error| {
+        let fault = |error: std::io::Error| {
             let message = format!("cannot create a file in its directory: {}", reason(&error));
             Fault::failed(message).of(&subject)
-        })?;
-        // From here on the temporary file has an owner who removes it.
-        let mut placed = PlacedFile {
-            destination,
-            directory,
-            name: place.name.clone(),
-            temporary,
-            target: None,
-            terms,
-            state: State::Beside,
-            replaces: place.existing.is_some(),
         };
-        let stream =
-            Stream::new(Handle::Own(file)).map_err(|error| Fault::failed(reason(&error)).of(&subject))?;
-        let target = Arc::new(Target::new(stream, subject));
-        placed.target = Some(Arc::clone(&target));
-        Ok((placed, target))
+        let (file, writer) = Beside::create(&place.directory, &place.name).map_err(fault)?;
+        let stream = Stream::new(Handle::Own(writer)).map_err(fault)?;
+        let target = Arc::new(Target::new(stream, subject.clone()));
+        let shared = Some(Arc::clone(&target));
+        let replaces = place.is_there;
+        Ok((PlacedFile { destination, subject, file, target: shared, terms, replaces }, target))
     }
 
     fn fault(&self, what: &str, error: Errno) -> Fault {
-        let message = format!("{what}: {}", reason(&error.into()));
-        Fault::failed(message).of(printable(self.destination.as_os_str().as_bytes()))
+        Fault::failed(format!("{what}: {}", reason(&error.into()))).of(&self.subject)
     }
 
-    fn temporary_path(&self) -> String {
-        printable(self.destination.with_file_name(&self.temporary).as_os_str().as_bytes())
-    }
-
-    /// The file in place now, if it is a regular one.
-    fn present(&self) -> Option<FileStat> {
-        let stat = fstatat(&self.directory, &*self.name, AtFlags::AT_SYMLINK_NOFOLLOW).ok()?;
-        let kind = SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT;
-        (kind == SFlag::S_IFREG).then_some(stat)
+    /// The full name of what would be left over now, for messages.
+    fn left_over(&self) -> String {
+        let path = self.destination.with_file_name(self.file.left_over());
+        printable(path.as_os_str().as_bytes())
     }
 
     /// Gives `file` the owner and the mode it is to have.
@@ -147,61 +111,6 @@ impl PlacedFile {
         let mode = Mode::from_bits_truncate(self.terms.mode.unwrap_or(mode));
         fchmod(&file, mode).map_err(|error| self.fault("cannot set its mode", error))
     }
-
-    fn rename(&self, flags: RenameFlags) -> Result<(), Errno> {
-        renameat2(&self.directory, &*self.temporary, &self.directory, &*self.name, flags)
-    }
-
-    fn remove(&self, name: &OsStr) -> Result<(), Errno> {
-        match unlinkat(&self.directory, name, UnlinkatFlags::NoRemoveDir) {
-            // Somebody else has removed it: it is gone as it should be.
-            Err(Errno::ENOENT) => Ok(()),
-            other => other,
-        }
-    }
-
-    /// Puts the file where none may be.
-    fn place_new(&self) -> Result<(), Errno> {
-        match self.rename(RenameFlags::RENAME_NOREPLACE) {
-            Err(error) if is_unsupported(error) => {
-                linkat(&self.directory, &*self.temporary, &self.directory, &*self.name, AtFlags::empty())?;
-                // In place under both names; the temporary one is of no use to anybody.
-                let _ = self.remove(&self.temporary);
-                Ok(())
-            }
-            other => other,
-        }
-    }
-
-    /// Puts the file in place so that it can be taken back.
-    fn exchange(&self) -> Result<State, Errno> {
-        loop {
-            match self.rename(RenameFlags::RENAME_EXCHANGE) {
-                Ok(()) => return Ok(State::Exchanged),
-                Err(Errno::ENOENT) => match self.place_new() {
-                    Ok(()) => return Ok(State::New),
-                    // It appeared in between: now there is something to exchange with.
-                    Err(Errno::EEXIST) => {}
-                    Err(error) => return Err(error),
-                },
-                Err(error) if is_unsupported(error) => {
-                    let state = if self.present().is_some() { State::Replaced } else { State::New };
-                    return self.rename(RenameFlags::empty()).map(|()| state);
-                }
-                Err(error) => return Err(error),
-            }
-        }
-    }
-
-    /// The run's directory, synced; a directory that cannot be is not held against it.
-    fn sync_directory(&self) -> Result<(), Errno> {
-        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-        match openat(&self.directory, ".", flags, Mode::empty()) {
-            Ok(directory) => tolerant_sync(&directory),
-            Err(Errno::EACCES | Errno::EPERM) => Ok(()),
-            Err(error) => Err(error),
-        }
-    }
 }
 
 impl Commit for PlacedFile {
@@ -211,7 +120,7 @@ impl Commit for PlacedFile {
 
     fn prepare(&mut self, _run: Published) -> anyhow::Result<()> {
         let Some(target) = self.target.take() else { return Ok(()) };
-        let replaced = self.present();
+        let replaced = self.file.present();
         self.replaces = replaced.is_some();
         self.dress(target.stream(), replaced.as_ref())?;
         if self.replaces || self.terms.sync {
@@ -226,140 +135,54 @@ impl Commit for PlacedFile {
 
     fn publish(&mut self, run: Published) -> anyhow::Result<()> {
         let placed = match self.terms.existing {
-            Existing::Refuse | Existing::Skip => self.place_new().map(|()| State::New),
-            Existing::Write if run.outputs > 1 => self.exchange(),
-            Existing::Write => self.rename(RenameFlags::empty()).map(|()| match self.replaces {
-                true => State::Replaced,
-                false => State::New,
-            }),
+            Existing::Refuse | Existing::Skip => self.file.place_new(),
+            Existing::Write if run.outputs > 1 => self.file.exchange(),
+            Existing::Write => self.file.replace(),
         };
         match (placed, self.terms.existing) {
-            (Ok(state), _) => self.state = state,
-            (Err(Errno::EEXIST), Existing::Refuse) => {
-                let subject = printable(self.destination.as_os_str().as_bytes());
-                let fault =
-                    Fault::overwrite("appeared while running, and `--no-clobber` keeps it").of(subject);
-                return Err(fault.help("name another file, or remove that one").into());
-            }
+            (Ok(()), _) => Ok(()),
             // Somebody else has made it meanwhile: left out, as if it had been there before.
-            (Err(Errno::EEXIST), Existing::Skip) => {}
-            (Err(error), _) => return Err(self.fault("cannot be put in place", error).into()),
+            (Err(Errno::EEXIST), Existing::Skip) => Ok(()),
+            (Err(Errno::EEXIST), Existing::Refuse) => {
+                let fault = Fault::overwrite("appeared while running, and `--no-clobber` keeps it");
+                Err(fault.of(&self.subject).help("name another file, or remove that one").into())
+            }
+            (Err(error), _) => Err(self.fault("cannot be put in place", error).into()),
         }
-        Ok(())
     }
 
     fn revoke(&mut self) -> anyhow::Result<()> {
-        let undone = match self.state {
-            State::Beside | State::Over => Ok(()),
-            State::New => renameat2(
-                &self.directory,
-                &*self.name,
-                &self.directory,
-                &*self.temporary,
-                RenameFlags::empty(),
-            ),
-            State::Exchanged => self.rename(RenameFlags::RENAME_EXCHANGE),
-            State::Replaced => {
-                let subject = printable(self.destination.as_os_str().as_bytes());
-                let message = "has its new content; the file system gave no way to keep the old one";
-                return Err(Fault::failed(message).of(subject).into());
-            }
-        };
-        undone.map_err(|error| self.fault("has its new content, and cannot be put back", error))?;
-        self.state = State::Beside;
-        Ok(())
+        if !self.file.has_way_back() {
+            let message = "has its new content; the file system gave no way to keep the old one";
+            return Err(Fault::failed(message).of(&self.subject).into());
+        }
+        let undone = self.file.take_back();
+        Ok(undone.map_err(|error| self.fault("has its new content, and cannot be put back", error))?)
     }
 
     fn settle(&mut self) -> anyhow::Result<()> {
-        let state = std::mem::replace(&mut self.state, State::Over);
-        if matches!(state, State::Exchanged | State::Beside) {
-            let removed = self.remove(&self.temporary);
-            let left = format!("in place, but `{}` cannot be removed", self.temporary_path());
-            removed.map_err(|error| self.fault(&left, error))?;
-        }
+        let left = format!("in place, but `{}` cannot be removed", self.left_over());
+        self.file.settle().map_err(|error| self.fault(&left, error))?;
         if self.terms.sync || self.replaces {
-            self.sync_directory()
-                .map_err(|error| self.fault("in place, but its directory cannot be synced", error))?;
+            let synced = self.file.sync_directory();
+            synced.map_err(|error| self.fault("in place, but its directory cannot be synced", error))?;
         }
         Ok(())
     }
 
     fn discard(&mut self) -> anyhow::Result<()> {
         self.target = None;
-        if self.state == State::Beside {
-            self.state = State::Over;
-            let removed = self.remove(&self.temporary);
-            let left = format!("`{}` cannot be removed", self.temporary_path());
-            removed.map_err(|error| self.fault(&left, error).help("remove it by hand"))?;
-        }
-        Ok(())
+        let left = format!("`{}` cannot be removed", self.left_over());
+        let removed = self.file.discard();
+        Ok(removed.map_err(|error| self.fault(&left, error).help("remove it by hand"))?)
     }
-}
-
-impl Drop for PlacedFile {
-    fn drop(&mut self) {
-        // Whoever wants to know of a failure here calls the two.
-        if self.revoke().is_ok() {
-            let _ = self.discard();
-        }
-    }
-}
-
-/// Creates a file of a fresh name in `directory`, which begins as `name` does and is never longer than names may be.
-fn create_beside(directory: &OwnedFd, name: &OsStr) -> io::Result<(OsString, File)> {
-    const MARK: &str = ".weir-";
-    const RANDOM_BYTES: usize = 6;
-    const NAME_BYTES: usize = 255;
-    let limit = fpathconf(directory, PathconfVar::NAME_MAX).ok().flatten();
-    let limit = limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(NAME_BYTES);
-    let room = limit.saturating_sub(1 + MARK.len() + RANDOM_BYTES);
-    let mut prefix = OsString::from(".");
-    prefix.push(cut(name, room));
-    prefix.push(MARK);
-    let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-    let mut temporary = OsString::new();
-    // Only names are drawn here: the file is made, and later removed, through its directory's descriptor.
-    let made = tempfile::Builder::new()
-        .prefix(&prefix)
-        .rand_bytes(RANDOM_BYTES)
-        .disable_cleanup(true)
-        .make_in("/", |path| {
-            temporary = path.file_name().unwrap_or_default().to_owned();
-            Ok(openat(directory, &*temporary, flags, Mode::S_IRUSR | Mode::S_IWUSR)?)
-        })?;
-    Ok((temporary, made.into_file().into()))
-}
-
-/// The first bytes of `name`, at most `room`, and no part of a letter: some file systems refuse names that are no UTF-8.
-fn cut(name: &OsStr, room: usize) -> &OsStr {
-    let bytes = name.as_bytes();
-    let mut end = bytes.len().min(room);
-    while end > 0 && end < bytes.len() && bytes[end] & 0xC0 == 0x80 {
-        end -= 1;
-    }
-    OsStr::from_bytes(&bytes[..end])
-}
-
-/// `fsync`, where the file system has one.
-pub(super) fn tolerant_sync(file: impl AsFd) -> Result<(), Errno> {
-    match fsync(file) {
-        Err(Errno::EINVAL | Errno::EOPNOTSUPP | Errno::ENOSYS) => Ok(()),
-        other => other,
-    }
-}
-
-/// Whether a file system says that it knows no such way to rename.
-fn is_unsupported(error: Errno) -> bool {
-    matches!(error, Errno::EINVAL | Errno::ENOSYS | Errno::EOPNOTSUPP)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::cut;
     use crate::exit::Exit;
     use crate::stage::testing_ends::{Opened, commit, fault, open, run_sink, words, write_through};
     use crate::stage::{Commit, Published};
-    use std::ffi::OsStr;
     use std::fs::{self, Permissions};
     use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
     use std::path::Path;
@@ -534,8 +357,6 @@ mod tests {
             fs::remove_file(path).unwrap();
         }
         assert!(names(directory.path()).is_empty());
-        assert_eq!(cut(OsStr::new("aß"), 2), "a");
-        assert_eq!(cut(OsStr::new("aß"), 3), "aß");
     }
 
     #[test]

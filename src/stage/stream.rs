@@ -103,18 +103,22 @@ impl Stream {
     /// # Errors
     /// As [`Stream::new`].
     pub(super) fn stdout() -> io::Result<Stream> {
-        let stream = Stream::new(Handle::Stdout(io::stdout()))?;
-        if stream.kind != Kind::Pipe {
-            return Ok(stream);
+        Stream::new(Handle::Stdout(io::stdout()))?.without_blocking()
+    }
+
+    /// The same pipe, by a descriptor that does not block; any other stream as it is.
+    fn without_blocking(self) -> io::Result<Stream> {
+        if self.kind != Kind::Pipe {
+            return Ok(self);
         }
         // Not allowed for the pipe of another user, nor without /proc: then writes block, as they do everywhere.
-        let path = format!("/proc/self/fd/{}", stream.as_fd().as_raw_fd());
+        let path = format!("/proc/self/fd/{}", self.as_fd().as_raw_fd());
         let reopened = OpenOptions::new().write(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path);
         Ok(match reopened {
-            Ok(file) if same_file(&file.metadata()?, &metadata(&stream.handle)?) => {
-                Stream { handle: Handle::Own(file), ..stream }
+            Ok(file) if same_file(&file.metadata()?, &metadata(&self.handle)?) => {
+                Stream { handle: Handle::Own(file), ..self }
             }
-            _ => stream,
+            _ => self,
         })
     }
 
@@ -294,11 +298,13 @@ pub(super) fn reason(error: &io::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::{Handle, Kind, PIPE_BYTES, Stream, reason};
-    use crate::flow::Medium;
+    use crate::flow::{Closed, Medium};
+    use crate::stage::testing_ends::bench;
     use nix::errno::Errno;
-    use nix::fcntl::{FcntlArg, fcntl};
+    use nix::fcntl::{FcntlArg, OFlag, fcntl};
     use std::fs::File;
     use std::io::{self, Seek, SeekFrom};
+    use std::os::fd::OwnedFd;
 
     #[test]
     fn a_message_has_no_number_and_begins_small() {
@@ -311,7 +317,7 @@ mod tests {
     #[test]
     fn a_pipe_is_grown_and_known_for_one() {
         let (reader, _writer) = io::pipe().unwrap();
-        let stream = Stream::new(Handle::Own(File::from(std::os::fd::OwnedFd::from(reader)))).unwrap();
+        let stream = Stream::new(Handle::Own(File::from(OwnedFd::from(reader)))).unwrap();
         assert_eq!((stream.kind(), stream.medium()), (Kind::Pipe, Medium::Pipe));
         let bytes = fcntl(&stream, FcntlArg::F_GETPIPE_SZ).unwrap();
         // The system may have refused; it never shrinks.
@@ -327,5 +333,22 @@ mod tests {
         assert_eq!((stream.left_bytes(), stream.medium()), (Some(700), Medium::Disk));
         let device = Stream::new(Handle::Own(File::open("/dev/zero").unwrap())).unwrap();
         assert_eq!((device.left_bytes(), device.kind()), (None, Kind::Device));
+    }
+
+    #[test]
+    fn a_write_to_a_full_pipe_can_be_given_up_and_the_pipe_of_others_stays_as_it_is() {
+        let (_reader, writer) = io::pipe().unwrap();
+        let others = writer.try_clone().unwrap();
+        let stream = Stream::new(Handle::Own(File::from(OwnedFd::from(writer)))).unwrap();
+        let stream = stream.without_blocking().unwrap();
+        let bench = bench(64);
+        // More than it holds: a part is taken, at once.
+        let count = stream.write(&[0; 4 * PIPE_BYTES as usize], &bench.context).unwrap();
+        assert!(count > 0 && count <= PIPE_BYTES as usize);
+        bench.alarm.ring();
+        let error = stream.write(b"more", &bench.context).unwrap_err();
+        assert!(Closed::cause_of(&error).is_some());
+        let flags = OFlag::from_bits_truncate(fcntl(&others, FcntlArg::F_GETFL).unwrap());
+        assert!(!flags.contains(OFlag::O_NONBLOCK));
     }
 }
