@@ -148,7 +148,7 @@ type Take = Box<dyn FnOnce(&mut Inlet, &Context) -> anyhow::Result<()> + Send>;
 /// What runs on a stage's thread. It returns when its output is complete; an error in it fails the run.
 ///
 /// An error that a link end caused (a [`Closed`] in its chain) is passed up as it is: the engine knows it for a
-/// consequence.
+/// consequence. A sink whose stream nobody reads any more returns [`ReaderGone`].
 pub enum Body {
     /// Gives bytes.
     Source(Give),
