@@ -1,10 +1,3 @@
-<<<<<<< HEAD
-//! Words for people. To come.
-
-/// A file name for a message.
-pub fn printable(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).escape_debug().to_string()
-=======
 //! Mistakes in a chain, as data and as the text people see; and names made safe to print.
 //! Knows no chain types: a place is a range of bytes in the chain's text.
 
@@ -299,5 +292,4 @@ weir: unknown stage `gzpi`
             }
         }
     }
->>>>>>> lang
 }
