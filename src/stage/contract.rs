@@ -148,7 +148,7 @@ type Take = Box<dyn FnOnce(&mut Inlet, &Context) -> anyhow::Result<()> + Send>;
 /// What runs on a stage's thread. It returns when its output is complete; an error in it fails the run.
 ///
 /// An error that a link end caused (a [`Closed`] in its chain) is passed up as it is: the engine knows it for a
-/// consequence.
+/// consequence. A sink whose stream nobody reads any more returns [`ReaderGone`].
 pub enum Body {
     /// Gives bytes.
     Source(Give),
@@ -456,3 +456,25 @@ impl fmt::Display for Fault {
 }
 
 impl std::error::Error for Fault {}
+
+/// What a sink returns when nobody reads its stream any more: standard output into `head`, a FIFO whose reader left.
+///
+/// A hang-up, not a failure ([`Closed::cause_of`] finds [`Closed::HungUp`] in it): the outputs stand, and the process
+/// ends as by SIGPIPE. Found with `error.downcast_ref::<ReaderGone>()`.
+#[derive(Debug)]
+pub struct ReaderGone {
+    /// `standard output`, or the name of the FIFO.
+    pub stream: String,
+}
+
+impl fmt::Display for ReaderGone {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}: nobody reads it any more", self.stream)
+    }
+}
+
+impl std::error::Error for ReaderGone {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&Closed::HungUp)
+    }
+}

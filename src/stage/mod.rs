@@ -4,18 +4,35 @@
 //! A new stage is one file beside this one and one entry in [`TABLE`]. Nothing else in the program names it.
 
 mod arguments;
+mod beside;
 mod contract;
+mod destination;
+mod direct;
 mod discard;
+mod in_place;
+mod origin;
 mod pass;
+mod place;
+mod read;
+mod standard;
+mod stdin;
+mod stdout;
+mod stream;
+mod target;
+mod write;
+
+#[cfg(test)]
+mod testing_ends;
 
 pub use arguments::{DATA_MARK, PathArgument, TextArgument};
 pub use contract::{
     Body, Commit, Context, Destination, Entry, Example, Existing, Fault, Feed, Groups, How, Nature, Opening,
-    Published, Role, Stage, Touch, Watch,
+    Published, ReaderGone, Role, Stage, Touch, Watch,
 };
 
 /// Every stage, in alphabetical order.
-pub const TABLE: &[Entry] = &[discard::ENTRY, pass::ENTRY];
+pub const TABLE: &[Entry] =
+    &[discard::ENTRY, pass::ENTRY, read::ENTRY, stdin::ENTRY, stdout::ENTRY, write::ENTRY];
 
 /// The entry of the stage called `name`.
 pub fn find(name: &str) -> Option<&'static Entry> {

@@ -1,0 +1,151 @@
+//! A stream that a sink writes to, shared with the commit that will put the result in place.
+//! Knows nothing of how the stream was opened, or of what is done with it at the end.
+
+use super::contract::{Context, Fault, ReaderGone};
+use super::stream::{Stream, reason};
+use crate::flow::{Closed, Inlet};
+use nix::errno::Errno;
+use nix::unistd::ftruncate;
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+/// What is written to, and how far. The stage's thread writes; the commit looks, and may give it up at any time, even
+/// while that thread is stuck in the system.
+#[derive(Debug)]
+pub(super) struct Target {
+    stream: Stream,
+    /// For messages.
+    subject: String,
+    written_bytes: AtomicU64,
+    is_abandoned: AtomicBool,
+    /// To this length an abandoned file is cut.
+    kept_bytes: Option<u64>,
+}
+
+impl Target {
+    /// Nothing written yet.
+    pub(super) fn new(stream: Stream, subject: String) -> Self {
+        Target {
+            stream,
+            subject,
+            written_bytes: AtomicU64::new(0),
+            is_abandoned: AtomicBool::new(false),
+            kept_bytes: None,
+        }
+    }
+
+    /// As [`Target::new`], for a file whose first `kept_bytes` are left when it is abandoned.
+    pub(super) fn keeping(stream: Stream, subject: String, kept_bytes: u64) -> Self {
+        Target { kept_bytes: Some(kept_bytes), ..Target::new(stream, subject) }
+    }
+
+    /// The stream.
+    pub(super) fn stream(&self) -> &Stream {
+        &self.stream
+    }
+
+    /// Its name in messages.
+    pub(super) fn subject(&self) -> &str {
+        &self.subject
+    }
+
+    /// Has the errors of a close told; it stays open.
+    ///
+    /// # Errors
+    /// As [`Target::close`].
+    pub(super) fn flush_by_close(&self) -> anyhow::Result<()> {
+        self.stream.flush_by_close().map_err(|error| {
+            Fault::failed(format!("error at close: {}", reason(&error))).of(&self.subject).into()
+        })
+    }
+
+    /// Closes it, when nobody writes any more, with the errors that only show there.
+    ///
+    /// # Errors
+    /// A [`Fault`] with that of `close`.
+    pub(super) fn close(self) -> anyhow::Result<()> {
+        let Target { stream, subject, .. } = self;
+        stream
+            .close()
+            .map_err(|error| Fault::failed(format!("error at close: {}", reason(&error))).of(subject).into())
+    }
+
+    /// How many bytes the system has taken.
+    pub(super) fn written_bytes(&self) -> u64 {
+        self.written_bytes.load(Ordering::Acquire)
+    }
+
+    /// Whoever still writes shall leave what was there before.
+    ///
+    /// # Errors
+    /// Those of cutting the file to what was there.
+    pub(super) fn abandon(&self) -> io::Result<()> {
+        // A write that goes on now looks here when it returns, and cuts again.
+        self.is_abandoned.store(true, Ordering::SeqCst);
+        self.cut()
+    }
+
+    fn cut(&self) -> io::Result<()> {
+        match self.kept_bytes {
+            Some(length) => Ok(ftruncate(&self.stream, signed(length)?)?),
+            None => Ok(()),
+        }
+    }
+
+    /// Writes all that comes.
+    ///
+    /// # Errors
+    /// [`ReaderGone`] when nobody reads a pipe any more; a [`Fault`] with the place of any other failed write.
+    pub(super) fn pour(&self, inlet: &mut Inlet, context: &Context) -> anyhow::Result<()> {
+        context.waits_for(self.stream.medium());
+        while let Some(chunk) = inlet.next_chunk()? {
+            let mut bytes = &chunk[..];
+            while !bytes.is_empty() {
+                let count = self.stream.write(bytes, context).map_err(|error| self.lost(error))?;
+                self.written_bytes.fetch_add(count as u64, Ordering::AcqRel);
+                if self.is_abandoned.load(Ordering::SeqCst) {
+                    // The run has been told what became of the file; this only undoes the write that came late.
+                    let _ = self.cut();
+                    return Err(Closed::Cancelled.into());
+                }
+                context.gauge().wrote(count as u64);
+                bytes = &bytes[count..];
+            }
+        }
+        Ok(())
+    }
+
+    /// What a failed write is to the run.
+    fn lost(&self, error: io::Error) -> anyhow::Error {
+        if Closed::cause_of(&error).is_some() {
+            return error.into();
+        }
+        let written = self.written_bytes();
+        let why = reason(&error);
+        match error.raw_os_error().map(Errno::from_raw) {
+            Some(Errno::EPIPE) => ReaderGone { stream: self.subject.clone() }.into(),
+            Some(Errno::ENOSPC | Errno::EDQUOT) => {
+                let fault = Fault::failed(format!("{why} after {written} bytes")).of(&self.subject);
+                fault.help("free some space there, or write to another place").into()
+            }
+            Some(Errno::EFBIG) => {
+                let fault = Fault::failed(format!("{why} after {written} bytes")).of(&self.subject);
+                fault.help("`ulimit -f`, or the file system, allows no larger file").into()
+            }
+            None if error.kind() == io::ErrorKind::WriteZero => {
+                Fault::failed(format!("write error at byte {written}: it takes nothing more"))
+                    .of(&self.subject)
+                    .into()
+            }
+            _ => Fault::failed(format!("write error at byte {written}: {why}")).of(&self.subject).into(),
+        }
+    }
+}
+
+/// A length as the system takes it.
+///
+/// # Errors
+/// `EFBIG` for one that no file can have.
+pub(super) fn signed(length: u64) -> io::Result<i64> {
+    i64::try_from(length).map_err(|_| Errno::EFBIG.into())
+}
