@@ -1,9 +1,11 @@
 //! A chain to a checked plan, what can be seen of its files before anything is opened, and both as text.
-//! Opens nothing and starts nothing; all but `preflight` and `target`, which look at the file system, is pure.
+//! Opens nothing and starts nothing; all but `preflight`, `destination` and `target`, which look at the file system, is pure.
 
 mod arguments;
 mod check;
+mod destination;
 mod dry_run;
+mod facts;
 mod layout;
 mod preflight;
 mod target;
@@ -17,8 +19,9 @@ use crate::lang::{Chain, Span};
 use crate::stage::{Entry, Role, Stage};
 
 pub use arguments::help;
-//pub use dry_run::dry_run;
-//pub use preflight::{Claims, Facts, Fate, OutputFact, Problem, Stream, Streams, preflight};
+pub use dry_run::dry_run;
+pub use facts::{Claims, Facts, Fate, OutputFact, Problem};
+pub use preflight::{Stream, Streams, preflight};
 pub use target::Identity;
 
 /// The checked stages of one run, in the order of the chain's text, and the links between them.

@@ -6,7 +6,7 @@ use nix::unistd::{AccessFlags, eaccess};
 use std::ffi::OsString;
 use std::fs::{self, Metadata};
 use std::io;
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// A file, whatever name it was called by.
@@ -76,16 +76,16 @@ impl Target {
         Ok(Target { directory, metadata: None, identity })
     }
 
-    /// Whether writing it would create something among the devices.
-    pub(super) fn is_among_devices(&self) -> bool {
-        let device = |path: &Path| fs::metadata(path).map(|metadata| metadata.dev()).ok();
-        // Another file system mounted below, such as /dev/shm, is no place of devices.
-        self.directory.starts_with("/dev") && device(&self.directory) == device(Path::new("/dev"))
+    /// Whether its directory holds what the kernel makes up, or devices: nothing is created or replaced there.
+    pub(super) fn is_made_up(&self) -> bool {
+        // Shared memory is files like any other, only not on a disk.
+        let is_under = |directory| self.directory.starts_with(directory);
+        is_under("/proc") || is_under("/sys") || (is_under("/dev") && !is_under("/dev/shm"))
     }
 }
 
 impl Identity {
-    /// Of a file that exists. A device is the same whatever its node.
+    /// Of a file that exists.
     pub(super) fn of(metadata: &Metadata) -> Identity {
         Identity::File(metadata.dev(), metadata.ino())
     }
@@ -102,20 +102,6 @@ pub(super) fn is_descriptor(path: &Path) -> bool {
 /// Whether the process may do that to the file or directory, root's rights included.
 pub(super) fn may(path: &Path, access: AccessFlags) -> Result<(), Errno> {
     eaccess(path, access)
-}
-
-/// The size of a file or a block device, in bytes; `None` where it has none, or says none as the files of /proc do.
-pub(super) fn size(metadata: &Metadata) -> Option<u64> {
-    if metadata.is_file() {
-        return Some(metadata.len()).filter(|&bytes| bytes > 0);
-    }
-    if !metadata.file_type().is_block_device() {
-        return None;
-    }
-    // The size of a device is no part of its status; the kernel tells it by number, in sectors of 512 bytes.
-    let (major, minor) = (nix::sys::stat::major(metadata.rdev()), nix::sys::stat::minor(metadata.rdev()));
-    let sectors = fs::read_to_string(format!("/sys/dev/block/{major}:{minor}/size")).ok()?;
-    sectors.trim().parse::<u64>().ok()?.checked_mul(512)
 }
 
 /// A cause as people read it: `no such file or directory`.

@@ -37,6 +37,7 @@ const fn entry(entry: Entry, nature: Nature, groups: Groups) -> Entry {
 pub(super) static TABLE: &[Entry] = &[
     entry(Entry::of::<Buffer>("buffer", Role::Filter), Nature::Neutral, Groups::None),
     entry(Entry::of::<Branch>("branch", Role::Sink), Nature::Neutral, Groups::Branches),
+    entry(Entry::of::<Generate>("generate", Role::Source), Nature::Neutral, Groups::None),
     entry(Entry::of::<Gunzip>("gunzip", Role::Filter), Nature::Decompressor, Groups::None),
     entry(Entry::of::<Gzip>("gzip", Role::Filter), Nature::Compressor, Groups::None),
     entry(Entry::of::<Read>("read", Role::Source), Nature::Neutral, Groups::None),
@@ -77,6 +78,18 @@ stage!(Buffer {
 #[derive(Debug, clap::Parser)]
 struct Branch {}
 stage!(Branch {});
+
+/// Make bytes up
+#[derive(Debug, clap::Parser)]
+struct Generate {
+    #[arg(value_parser = parse_size)]
+    size: u64,
+}
+stage!(Generate {
+    fn size_after(&self, _input: Option<u64>) -> Option<u64> {
+        Some(self.size)
+    }
+});
 
 /// Unpack
 #[derive(Debug, clap::Parser)]
