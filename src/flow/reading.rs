@@ -179,11 +179,8 @@ impl Reading {
             let before = earlier.map_or(0, |reading| of(&reading.links[link]).total_nanos(reading.at_nanos));
             of(&self.links[link]).total_nanos(self.at_nanos).saturating_sub(before)
         };
-        let stalled: u64 = info
-            .outputs
-            .iter()
-            .map(|&link| since(&|link| &link.stall, link))
-            .fold(0, u64::saturating_add);
+        let stalled: u64 =
+            info.outputs.iter().map(|&link| since(&|link| &link.stall, link)).fold(0, u64::saturating_add);
         let starved: u64 = info.input.map_or(0, |link| since(&|link| &link.starve, link));
         let stalled_nanos = stalled.min(present_nanos);
         let starved_nanos = starved.min(present_nanos - stalled_nanos);
