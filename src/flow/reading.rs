@@ -142,6 +142,11 @@ pub struct Share {
 }
 
 impl Share {
+    /// The part of the stretch in which the thread was there.
+    pub fn present_nanos(&self) -> u64 {
+        self.wall_nanos - self.absent_nanos.min(self.wall_nanos)
+    }
+
     /// How many cores the stage and its workers used, on average over the stretch.
     pub fn cores(&self) -> f64 {
         match self.wall_nanos {
