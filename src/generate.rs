@@ -85,7 +85,9 @@ fn man() -> io::Result<Vec<u8>> {
     for line in after.lines().skip(1) {
         examples.push(line.trim_start().to_string());
     }
-    // The usage of clap_mangen knows one form only, and its OPTIONS would repeat the positional arguments.
+    // Among the options a chain and an operand would be strangers; they have sections of their own.
+    let command =
+        command.mut_args(|argument| if argument.is_positional() { argument.hide(true) } else { argument });
     let man = clap_mangen::Man::new(command).source(concat!("weir ", env!("CARGO_PKG_VERSION")));
     let mut page = Vec::new();
     man.render_title(&mut page)?;
@@ -193,8 +195,10 @@ impl Roff {
     fn line(&mut self, words: &str) {
         for line in words.lines() {
             let escaped = line.replace('\\', "\\e").replace('-', "\\-");
-            // A dot or a quote at the start of a line would be a request.
-            if escaped.starts_with(['.', '\'']) {
+            // As typed: bare, both would become the quotes of a book.
+            let escaped = escaped.replace('\'', "\\(aq").replace('`', "\\(ga");
+            // A dot at the start of a line would be a request.
+            if escaped.starts_with('.') {
                 self.0.push_str("\\&");
             }
             self.0.push_str(&escaped);
@@ -275,6 +279,6 @@ mod tests {
     fn text_is_never_taken_for_a_request() {
         let mut roff = Roff(String::new());
         roff.line(".so x\n'y\n\\n -a");
-        assert_eq!(roff.0, "\\&.so x\n\\&'y\n\\en \\-a\n");
+        assert_eq!(roff.0, "\\&.so x\n\\(aqy\n\\en \\-a\n");
     }
 }

@@ -279,7 +279,7 @@ fn is_of(other: &[u8], word: &Word) -> bool {
 }
 
 fn stray_group(entry: &Entry, group: &Group) -> Mistake {
-    Mistake::error(group.span.clone(), format!("`{}` takes no `{{ … }}`", entry.name))
+    Mistake::error(group.span.clone(), format!("`{}` takes no `{{ CHAIN }}`", entry.name))
         .label("a chain in braces is no argument of it")
         .help("if the braces are meant as text, quote them: `'{'`")
 }
@@ -364,7 +364,7 @@ weir: `write` ends a chain: `gzip` cannot follow it
                 "weir: `read` begins a chain: it cannot stand after `gzpi`",
                 "weir: a branch is empty",
                 "weir: a branch has no sink",
-                "weir: `upper` takes no `{ … }`",
+                "weir: `upper` takes no `{ CHAIN }`",
                 "weir: `branch` has no branch",
             ]
         );

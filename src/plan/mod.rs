@@ -200,7 +200,68 @@ impl std::fmt::Debug for Planned {
 
 #[cfg(test)]
 mod tests {
-    use super::Settings;
+    use super::{Plan, Refusal, Settings, trial};
+    use crate::diagnostic::{Colour, render};
+    use crate::lang::parse;
+    use proptest::prelude::{prop_assert, proptest};
+    use proptest::sample::select;
+
+    const WORDS: &[&str] = &[
+        "read",
+        "write",
+        "tee",
+        "branch",
+        "gzip",
+        "gunzip",
+        "upper",
+        "buffer",
+        "stdin",
+        "stdout",
+        "|",
+        "|",
+        "|",
+        "{",
+        "}",
+        "a",
+        "-l",
+        "9",
+        "--level=12",
+        "-1",
+        "--",
+        "-",
+        "''",
+        "--apend",
+        "gzpi",
+        "--help",
+    ];
+
+    proptest! {
+        #[test]
+        fn any_chain_gives_a_plan_that_fits_together_or_mistakes_inside_its_text(
+            words in proptest::collection::vec(select(WORDS), 1..14),
+        ) {
+            let text = words.join(" ");
+            let Ok(chain) = parse(text.as_bytes()) else { return Ok(()) };
+            match Plan::new(&chain, trial::TABLE, Settings::default()) {
+                Ok(plan) => {
+                    for (at, link) in plan.links.iter().enumerate() {
+                        prop_assert!(link.from < link.to && plan.stages[link.to].input == Some(at));
+                        prop_assert!(plan.stages[link.from].outputs.contains(&at));
+                    }
+                    prop_assert!(plan.stages[1..].iter().all(|stage| stage.input.is_some()));
+                    for span in plan.stages.iter().filter_map(|stage| stage.span.clone()) {
+                        prop_assert!(text.get(span).is_some_and(|words| !words.is_empty()));
+                    }
+                }
+                Err(Refusal::Mistakes(mistakes)) => {
+                    prop_assert!(!mistakes.is_empty());
+                    prop_assert!(mistakes.iter().all(|mistake| mistake.span.end <= text.len()));
+                    prop_assert!(!render(text.as_bytes(), &mistakes, Colour::Never).is_empty());
+                }
+                Err(Refusal::Help(help)) => prop_assert!(help.contains("Usage: ")),
+            }
+        }
+    }
 
     #[test]
     fn a_small_buffer_makes_small_chunks_of_whole_pages() {
