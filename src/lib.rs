@@ -4,6 +4,7 @@
 //!
 //! | module | what it does |
 //! |---|---|
+//! | [`session`] | one call: from the command line to the way the process ends |
 //! | [`cli`] | the command line of `weir` itself, as clap arguments |
 //! | [`generate`] | man page and completions, out of `cli` and the stage table |
 //! | [`view`] | readings and reports to what people see |
@@ -25,6 +26,7 @@ pub mod flow;
 pub mod generate;
 pub mod lang;
 pub mod plan;
+pub mod session;
 pub mod stage;
 pub mod units;
 pub mod verdict;

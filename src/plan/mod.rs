@@ -133,13 +133,16 @@ impl Plan {
             depth: planned.depth,
             input: planned.input,
             outputs: planned.outputs.clone(),
+            returns: None,
+            advice: planned.entry.advice.to_vec(),
         });
         let links = self.links.iter().map(|link| LinkInfo {
             from: link.from,
             to: link.to,
             high_bytes: link.bounds.high_bytes as u64,
         });
-        Scheme { stages: stages.collect(), links: links.collect(), total_bytes }
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        Scheme { stages: stages.collect(), links: links.collect(), total_bytes, cores }
     }
 
     /// How many bytes each stage takes from its link, as far as that is known when the source gives `total_bytes`;
