@@ -4,21 +4,13 @@
 //! A new stage is one file beside this one and one entry in [`TABLE`]. Nothing else in the program names it.
 
 mod arguments;
-mod beside;
 mod contract;
-mod destination;
-mod direct;
 mod discard;
-mod in_place;
-mod origin;
+mod outside;
 mod pass;
-mod place;
 mod read;
-mod standard;
 mod stdin;
 mod stdout;
-mod stream;
-mod target;
 mod write;
 
 #[cfg(test)]
