@@ -3,10 +3,16 @@
 //!
 //! A new stage is one file beside this one and one entry in [`TABLE`]. Nothing else in the program names it.
 
+mod amount;
 mod arguments;
+mod buffer;
 mod contract;
 mod discard;
+mod head;
 mod pass;
+mod spool;
+#[cfg(test)]
+mod testing;
 
 pub use arguments::{DATA_MARK, PathArgument, TextArgument};
 pub use contract::{
@@ -15,7 +21,7 @@ pub use contract::{
 };
 
 /// Every stage, in alphabetical order.
-pub const TABLE: &[Entry] = &[discard::ENTRY, pass::ENTRY];
+pub const TABLE: &[Entry] = &[buffer::ENTRY, discard::ENTRY, head::ENTRY, pass::ENTRY, spool::ENTRY];
 
 /// The entry of the stage called `name`.
 pub fn find(name: &str) -> Option<&'static Entry> {
