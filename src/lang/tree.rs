@@ -1,10 +1,9 @@
 //! The parsed chain: calls, words, groups, each with its place in the text.
 //! Knows no stage name and holds no operand; `operands` puts those in.
 
-use std::ops::Range;
+use std::fmt;
 
-/// A half-open range of byte offsets into the text of the chain.
-pub type Span = Range<usize>;
+pub use crate::diagnostic::Span;
 
 /// A whole pipeline: `call { "|" call }`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -97,4 +96,68 @@ pub enum Part {
     Stem,
     /// `{/.}`: without directory and extension.
     BaseStem,
+}
+
+impl Chain {
+    /// Every word of the chain and of its groups, names included, in the order of the text.
+    pub fn words(&self) -> Vec<&Word> {
+        let mut words = Vec::new();
+        for call in &self.calls {
+            words.push(&call.name);
+            for argument in &call.arguments {
+                match argument {
+                    Argument::Word(word) => words.push(word),
+                    Argument::Group(group) => words.extend(group.chain.words()),
+                }
+            }
+        }
+        words
+    }
+}
+
+impl Argument {
+    /// Where it stands in the text.
+    pub fn span(&self) -> &Span {
+        match self {
+            Argument::Word(word) => &word.span,
+            Argument::Group(group) => &group.span,
+        }
+    }
+}
+
+impl Word {
+    /// The bytes of the word; a place that no operand has filled is as it was typed.
+    pub fn bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for piece in &self.pieces {
+            match piece {
+                Piece::Text(text) | Piece::Data(text) => bytes.extend_from_slice(text),
+                Piece::Operand(place) => bytes.extend(place.to_string().bytes()),
+            }
+        }
+        bytes
+    }
+
+    /// Whether the word begins with an operand, and so is never an option or `-`, whatever its bytes, even none.
+    pub fn begins_with_data(&self) -> bool {
+        matches!(self.pieces.first(), Some(Piece::Data(_) | Piece::Operand(_)))
+    }
+}
+
+impl fmt::Display for Placeholder {
+    /// As it is typed.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let part = match self.part {
+            Part::Whole => "",
+            Part::Base => "/",
+            Part::Directory => "//",
+            Part::Stem => ".",
+            Part::BaseStem => "/.",
+        };
+        match self.which {
+            Which::Only => write!(formatter, "{{{part}}}"),
+            Which::Nth(number) => write!(formatter, "{{{number}{part}}}"),
+            Which::All => write!(formatter, "{{@}}"),
+        }
+    }
 }

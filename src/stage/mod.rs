@@ -17,7 +17,7 @@ mod testing;
 pub use arguments::{DATA_MARK, PathArgument, TextArgument};
 pub use contract::{
     Body, Commit, Context, Destination, Entry, Example, Existing, Fault, Feed, Groups, How, Nature, Opening,
-    Published, Role, Stage, Touch, Watch,
+    Published, Registered, Role, Stage, Touch,
 };
 
 /// Every stage, in alphabetical order.
