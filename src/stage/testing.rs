@@ -1,7 +1,7 @@
 //! A bench for one stage: it runs between links of its own, on a thread of its own, over the chunks a test gives.
 //! Knows nothing of chains, plans and runs.
 
-use super::contract::{Body, Context, Fault, Opening, Stage};
+use super::contract::{Body, Context, Fault, Opening, Registered, Stage};
 use crate::exit::Exit;
 use crate::flow::{Alarm, Bounds, CHUNK_BYTES, Clock, Inlet, Link, LinkReader, Outlet, Pool, StageGauge};
 use std::sync::Arc;
@@ -139,8 +139,8 @@ impl<'a> Trial<'a> {
         let alarm = Arc::new(Alarm::new().expect("a descriptor is left"));
         let context = Context::new(alarm, Arc::clone(&clock), Arc::new(StageGauge::default()));
         let branches = branches.into_iter().map(|link| Outlet::new(link, pool.clone())).collect();
-        let (mut commits, mut watches) = (Vec::new(), Vec::new());
-        let mut opening = Opening::new(0, branches, &mut commits, &mut watches);
+        let mut registered = Registered::default();
+        let mut opening = Opening::new(0, branches, &mut registered);
         let stage = stage(self.call).unwrap_or_else(|error| panic!("`{}`: {error}", self.call));
         let body = stage.open(&mut opening).expect("the stage opens");
         drop(opening);
