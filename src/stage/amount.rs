@@ -20,19 +20,15 @@ impl Amount {
 
     /// A size of at least one byte, for clap.
     pub(super) fn some_size(text: &str) -> Result<Amount, String> {
-        Amount::size(text)?.or_refuse_none()
+        match Amount::size(text)? {
+            Amount { bytes: 0, .. } => Err("type at least 1".to_owned()),
+            amount => Ok(amount),
+        }
     }
 
     /// A rate of at least one byte per second, for clap.
     pub(super) fn rate(text: &str) -> Result<Amount, String> {
-        Amount { bytes: parse_rate(text)?, text: text.to_owned() }.or_refuse_none()
-    }
-
-    fn or_refuse_none(self) -> Result<Amount, String> {
-        if self.bytes == 0 {
-            return Err("it must be more than 0".to_owned());
-        }
-        Ok(self)
+        Ok(Amount { bytes: parse_rate(text)?, text: text.to_owned() })
     }
 }
 

@@ -6,13 +6,16 @@
 mod amount;
 mod arguments;
 mod buffer;
+mod case;
 mod contract;
 mod discard;
 mod head;
+mod lower;
 mod pass;
 mod spool;
 #[cfg(test)]
 mod testing;
+mod upper;
 
 pub use arguments::{DATA_MARK, PathArgument, TextArgument};
 pub use contract::{
@@ -21,7 +24,8 @@ pub use contract::{
 };
 
 /// Every stage, in alphabetical order.
-pub const TABLE: &[Entry] = &[buffer::ENTRY, discard::ENTRY, head::ENTRY, pass::ENTRY, spool::ENTRY];
+pub const TABLE: &[Entry] =
+    &[buffer::ENTRY, discard::ENTRY, head::ENTRY, lower::ENTRY, pass::ENTRY, spool::ENTRY, upper::ENTRY];
 
 /// The entry of the stage called `name`.
 pub fn find(name: &str) -> Option<&'static Entry> {
