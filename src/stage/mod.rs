@@ -13,8 +13,10 @@ mod head;
 mod lower;
 mod pass;
 mod spool;
+mod tee;
 #[cfg(test)]
 mod testing;
+mod throttle;
 mod upper;
 
 pub use arguments::{DATA_MARK, PathArgument, TextArgument};
@@ -24,8 +26,18 @@ pub use contract::{
 };
 
 /// Every stage, in alphabetical order.
-pub const TABLE: &[Entry] =
-    &[buffer::ENTRY, discard::ENTRY, head::ENTRY, lower::ENTRY, pass::ENTRY, spool::ENTRY, upper::ENTRY];
+pub const TABLE: &[Entry] = &[
+    tee::BRANCH_ENTRY,
+    buffer::ENTRY,
+    discard::ENTRY,
+    head::ENTRY,
+    lower::ENTRY,
+    pass::ENTRY,
+    spool::ENTRY,
+    tee::ENTRY,
+    throttle::ENTRY,
+    upper::ENTRY,
+];
 
 /// The entry of the stage called `name`.
 pub fn find(name: &str) -> Option<&'static Entry> {
