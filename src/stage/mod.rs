@@ -3,18 +3,28 @@
 //!
 //! A new stage is one file beside this one and one entry in [`TABLE`]. Nothing else in the program names it.
 
+mod amount;
 mod arguments;
+mod buffer;
+mod case;
 mod contract;
 mod discard;
+mod head;
+mod lower;
 mod outside;
 mod pass;
 mod read;
+mod spool;
 mod stdin;
 mod stdout;
-mod write;
-
+mod tee;
+#[cfg(test)]
+mod testing;
 #[cfg(test)]
 mod testing_ends;
+mod throttle;
+mod upper;
+mod write;
 
 pub use arguments::{DATA_MARK, PathArgument, TextArgument};
 pub use contract::{
@@ -23,8 +33,22 @@ pub use contract::{
 };
 
 /// Every stage, in alphabetical order.
-pub const TABLE: &[Entry] =
-    &[discard::ENTRY, pass::ENTRY, read::ENTRY, stdin::ENTRY, stdout::ENTRY, write::ENTRY];
+pub const TABLE: &[Entry] = &[
+    tee::BRANCH_ENTRY,
+    buffer::ENTRY,
+    discard::ENTRY,
+    head::ENTRY,
+    lower::ENTRY,
+    pass::ENTRY,
+    read::ENTRY,
+    spool::ENTRY,
+    stdin::ENTRY,
+    stdout::ENTRY,
+    tee::ENTRY,
+    throttle::ENTRY,
+    upper::ENTRY,
+    write::ENTRY,
+];
 
 /// The entry of the stage called `name`.
 pub fn find(name: &str) -> Option<&'static Entry> {
