@@ -82,11 +82,14 @@ impl Canvas {
         let is_drawn = self.bar.is_some();
         self.forget();
         if is_drawn {
+            // Row by row: a screen that is cleared from its very top on is kept in the history by some terminals.
             let up = match rows {
                 0 | 1 => String::new(),
                 more => format!("\x1b[{}A", more - 1),
             };
-            self.screen.terminal.write(format!("\r{up}\x1b[J").as_bytes());
+            let clear = vec!["\x1b[2K"; rows.max(1)].join("\x1b[1B");
+            let [begin, end] = SYNCHRONISED;
+            self.screen.terminal.write(format!("{begin}\r{up}{clear}{up}{end}").as_bytes());
         }
     }
 }

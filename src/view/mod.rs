@@ -6,19 +6,20 @@
 //! | `live` | the thread that looks and draws |
 //! | `canvas` | a picture on a terminal, and off it again: the one place where indicatif is named |
 //! | `terminal` | what is known of the terminal, and bytes to it |
-//! | `picture` | readings to lines, of which `rows`, `layout` and `progress` make the parts |
+//! | `picture` | readings to lines, of which `stages`, `links`, `layout` and `progress` make the parts |
 //! | `report`, `failure` | the end of a run in words |
 //! | `look` | characters and colours |
 
 mod canvas;
 mod failure;
 mod layout;
+mod links;
 mod live;
 mod look;
 mod picture;
 mod progress;
 mod report;
-mod rows;
+mod stages;
 mod terminal;
 #[cfg(test)]
 mod tests;
@@ -30,3 +31,10 @@ pub use picture::{Frame, Size, picture};
 pub use progress::status_line;
 pub use report::report;
 pub use terminal::{StdStream, Terminal};
+
+/// Writes a text to stderr, with no lock that a view might hold; gives up on a terminal that Ctrl-S has stopped, and on errors.
+pub fn tell(text: &str) {
+    if let Some(terminal) = Terminal::of_stderr() {
+        terminal.tell(text);
+    }
+}

@@ -1,9 +1,10 @@
 //! A run at one moment as lines of text: stages, the links between them, progress, verdict.
 //! Pure: where the lines go, and whether anybody sees them, is decided elsewhere.
 
+use super::links::link_rows;
 use super::look::{Look, Piece, Style, clean, line, width};
 use super::progress;
-use super::rows::{link_rows, stage_rows};
+use super::stages::stage_rows;
 use crate::flow::Reading;
 use crate::verdict::Verdict;
 

@@ -81,6 +81,14 @@ impl Terminal {
         matches!(poll(&mut asked, timeout), Ok(ready) if ready > 0)
     }
 
+    /// Writes a text as a whole, and waits for whoever reads it; but not for long on a terminal, which Ctrl-S may have stopped.
+    pub fn tell(&self, text: &str) {
+        const PATIENCE: Duration = Duration::from_millis(500);
+        if !self.is_terminal || self.is_writable(PATIENCE) {
+            self.write(text.as_bytes());
+        }
+    }
+
     /// Writes as much as it takes. An error is no news to anybody: who would read of it.
     pub(super) fn write(&self, mut bytes: &[u8]) {
         const PATIENCE: Duration = Duration::from_millis(100);
