@@ -12,8 +12,8 @@ use crate::generate;
 use crate::lang::{self, Batch, Chain};
 use crate::plan::{Claims, Facts, Plan, Problem, Refusal, Settings, Streams, dry_run, preflight};
 use crate::stage::TABLE;
-use crate::view::{Live, Terminal};
-use show::{Shown, say, write_out};
+use crate::view::{Live, Terminal, tell};
+use show::{Shown, write_out};
 use std::sync::Arc;
 
 /// How the process is to end.
@@ -64,7 +64,7 @@ pub fn say_usage(error: &clap::Error) -> Ending {
 }
 
 fn refuse(message: &str, exit: Exit) -> Ending {
-    say(message);
+    tell(message);
     Ending::Exit(exit)
 }
 
@@ -107,7 +107,7 @@ impl Session {
 
     fn say_mistakes(&self, mistakes: &[Mistake]) {
         if !mistakes.is_empty() {
-            say(&self.render(mistakes));
+            tell(&self.render(mistakes));
         }
     }
 
@@ -156,7 +156,7 @@ impl Session {
         }
         self.say_mistakes(&ready.plan.warnings);
         for notice in &ready.facts.notices {
-            say(&format!("weir: {notice}\n"));
+            tell(&format!("weir: {notice}\n"));
         }
     }
 
@@ -217,7 +217,7 @@ impl Session {
     fn go(&self, ready: Ready, process: &Process) -> Ending {
         if let Some(name) = ready.facts.skip {
             if !self.arguments.quiet {
-                say(&format!("weir: {name} is there already: left out\n"));
+                tell(&format!("weir: {name} is there already: left out\n"));
             }
             return Ending::Exit(Exit::Done);
         }

@@ -74,7 +74,7 @@ mod tests {
 
     #[test]
     fn a_list_is_split_at_its_nuls() {
-        let items = |list: &[u8]| split(list.to_vec()).len();
+        let items = |list: &[u8]| split(list.into()).len();
         assert_eq!((items(b""), items(b"a"), items(b"a\0"), items(b"a\0b\nc\0")), (0, 1, 1, 2));
     }
 }

@@ -74,7 +74,7 @@ impl Shown {
     /// A status line, in the middle of a run.
     pub(super) fn status(&self, reading: &Reading, live: &Live) {
         live.suspend();
-        say(&format!("{}\n", status_line(reading, None)));
+        tell(&format!("{}\n", status_line(reading, None)));
         live.resume();
     }
 
@@ -90,7 +90,7 @@ impl Shown {
             if let Some(help) = &problem.help {
                 said.push_str(&format!("  {help}\n"));
             }
-            say(&said);
+            tell(&said);
         }
     }
 
@@ -102,9 +102,9 @@ impl Shown {
             let columns = Terminal::of_stderr()
                 .filter(Terminal::is_terminal)
                 .map_or(usize::MAX, |terminal| usize::from(terminal.size().0));
-            say(&report(ended, &judge(&ended.reading, None), columns, self.look));
+            tell(&report(ended, &judge(&ended.reading, None), columns, self.look));
         }
-        say(&failures(ended, text, spans, detail));
+        tell(&failures(ended, text, spans, detail));
     }
 
     /// How a run of a batch is called: by its operands.
@@ -119,11 +119,6 @@ pub(super) fn problem_line(problem: &Problem) -> String {
     format!("weir: {}\n{help}", problem.message)
 }
 
-/// Says it on stderr. Whoever has closed that does not want to know.
-pub(super) fn say(text: &str) {
-    let _ = io::stderr().write_all(text.as_bytes());
-}
-
 /// Gives what was asked for as output.
 pub(super) fn write_out(bytes: &[u8]) -> Ending {
     let mut stdout = io::stdout();
@@ -132,7 +127,7 @@ pub(super) fn write_out(bytes: &[u8]) -> Ending {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ending::Signal(Signal::SIGPIPE as i32),
         Err(error) => {
             let cause = nix::errno::Errno::from_raw(error.raw_os_error().unwrap_or(0)).desc().to_lowercase();
-            say(&format!("weir: standard output: {cause}\n"));
+            tell(&format!("weir: standard output: {cause}\n"));
             Ending::Exit(Exit::Failed)
         }
     }

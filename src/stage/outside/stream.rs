@@ -321,7 +321,7 @@ mod tests {
         assert_eq!((stream.kind(), stream.medium()), (Kind::Pipe, Medium::Pipe));
         let bytes = fcntl(&stream, FcntlArg::F_GETPIPE_SZ).unwrap();
         // The system may have refused; it never shrinks.
-        assert!(bytes >= 4096 && bytes <= PIPE_BYTES, "{bytes}");
+        assert!((4096..=PIPE_BYTES).contains(&bytes), "{bytes}");
     }
 
     #[test]
