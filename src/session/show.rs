@@ -10,6 +10,7 @@ use crate::flow::Reading;
 use crate::plan::{Plan, Problem};
 use crate::stage::Touch;
 use crate::verdict::judge;
+use crate::view::tell;
 use crate::view::{
     Detail, Live, LiveSettings, Look, Progress, StdStream, Terminal, failures, report, status_line,
 };
