@@ -173,10 +173,11 @@ impl Link {
         self.ring(self.reader_alarm.as_ref());
     }
 
-    /// The reader takes no more, on its own account or on that of what it writes to.
+    /// The reader takes no more, on its own account or on that of what it writes to. Nothing, if it has taken all there is.
     pub fn hang_up(&self) {
         let mut state = self.lock();
-        if state.hung_up {
+        let has_all = state.end == Some(End::Finished) && state.queue.is_empty();
+        if state.hung_up || has_all {
             return;
         }
         state.hung_up = true;
