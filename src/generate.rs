@@ -1,7 +1,7 @@
 //! The man page, the shells' completions and the list of stages, out of the command line and the stage table.
 //! The same text on every machine and at any time: no date, no path, no width of a terminal.
 
-use crate::cli::{Cli, Generated};
+use crate::cli::{Arguments, Generated};
 use crate::exit::Exit;
 use crate::stage::{Entry, Groups, Role, TABLE};
 use clap::CommandFactory;
@@ -9,15 +9,12 @@ use clap_complete::Shell;
 use std::io;
 
 /// The text that `--generate` prints.
-///
-/// # Errors
-/// None that is known: it is written to memory.
-pub fn generate(what: Generated) -> io::Result<Vec<u8>> {
+pub fn generate(what: Generated) -> String {
     match what {
         Generated::Man => man(),
-        Generated::Bash => Ok(completions(Shell::Bash)),
-        Generated::Zsh => Ok(completions(Shell::Zsh)),
-        Generated::Fish => Ok(completions(Shell::Fish)),
+        Generated::Bash => completions(Shell::Bash),
+        Generated::Zsh => completions(Shell::Zsh),
+        Generated::Fish => completions(Shell::Fish),
     }
 }
 
@@ -31,10 +28,18 @@ pub fn stages_list() -> String {
     TABLE.iter().map(row).collect()
 }
 
-fn completions(shell: Shell) -> Vec<u8> {
+fn completions(shell: Shell) -> String {
+    rendered(|text| {
+        clap_complete::generate(shell, &mut Arguments::command(), "weir", text);
+        Ok(())
+    })
+}
+
+fn rendered(render: impl FnOnce(&mut Vec<u8>) -> io::Result<()>) -> String {
     let mut text = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), "weir", &mut text);
-    text
+    // Memory takes every write.
+    let _ = render(&mut text);
+    String::from_utf8_lossy(&text).into_owned()
 }
 
 fn role(role: Role) -> &'static str {
@@ -78,8 +83,8 @@ const SIGNALS: &[&str] = &[
      shows 130, 143 or 129. A reader of standard output that goes away ends the run quietly, with the outputs in place, and the process ends as by PIPE (141).",
 ];
 
-fn man() -> io::Result<Vec<u8>> {
-    let command = Cli::command();
+fn man() -> String {
+    let command = Arguments::command();
     let mut examples = Vec::new();
     let after = command.get_after_long_help().map(ToString::to_string).unwrap_or_default();
     for line in after.lines().skip(1) {
@@ -89,19 +94,18 @@ fn man() -> io::Result<Vec<u8>> {
     let command =
         command.mut_args(|argument| if argument.is_positional() { argument.hide(true) } else { argument });
     let man = clap_mangen::Man::new(command).source(concat!("weir ", env!("CARGO_PKG_VERSION")));
-    let mut page = Vec::new();
-    man.render_title(&mut page)?;
-    man.render_name_section(&mut page)?;
-    let mut text = Roff(String::new());
+    let mut text = Roff(rendered(|page| {
+        man.render_title(page)?;
+        man.render_name_section(page)
+    }));
     text.section("SYNOPSIS");
     text.line("weir [OPTIONS] CHAIN [--] [OPERAND]...");
     text.request(".br");
     text.line("weir [OPTIONS] -f FILE [--] [OPERAND]...");
-    page.append(&mut text.0.into_bytes());
-    man.render_description_section(&mut page)?;
-    man.render_options_section(&mut page)?;
-
-    let mut text = Roff(String::new());
+    text.0.push_str(&rendered(|page| {
+        man.render_description_section(page)?;
+        man.render_options_section(page)
+    }));
     text.prose("THE CHAIN", LANGUAGE);
     text.section("STAGES");
     for entry in TABLE {
@@ -117,8 +121,7 @@ fn man() -> io::Result<Vec<u8>> {
     for pair in examples.chunks(2) {
         text.tagged(&pair[0], pair.get(1).map_or("", String::as_str));
     }
-    page.append(&mut text.0.into_bytes());
-    Ok(page)
+    text.0
 }
 
 /// What the man page says of a stage.
@@ -230,7 +233,7 @@ mod tests {
     use crate::stage::TABLE;
 
     fn text(what: Generated) -> String {
-        String::from_utf8(generate(what).expect("a text")).expect("UTF-8")
+        generate(what)
     }
 
     #[test]

@@ -9,10 +9,10 @@ use super::alarm::Alarm;
 use super::chunk::Chunk;
 use super::clock::Clock;
 use super::gauge::{LinkCounts, LinkGauge};
-use super::sync::{Condvar, Mutex};
+use super::sync::{Condvar, Mutex, MutexGuard};
 use std::collections::VecDeque;
 use std::error::Error;
-use std::sync::{Arc, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::{fmt, io};
 
 /// Why a link gives or takes nothing more, other than by a finished end.

@@ -15,9 +15,12 @@ mod clock;
 mod gauge;
 mod inlet;
 mod link;
+#[cfg(test)]
+mod link_tests;
 mod outlet;
 mod reading;
 mod sync;
+mod workers;
 
 pub use alarm::{Alarm, Woken};
 pub use chunk::{CHUNK_BYTES, Chunk, PAGE_BYTES, Pool};
@@ -27,3 +30,4 @@ pub use inlet::Inlet;
 pub use link::{Bounds, Closed, Link, LinkReader, LinkWriter};
 pub use outlet::Outlet;
 pub use reading::{LinkInfo, LinkReading, Reading, Scheme, Share, StageInfo, StageReading};
+pub use workers::{Ordered, Workers};

@@ -55,8 +55,10 @@ pub struct Planned {
     pub parent: Option<usize>,
     /// The link it reads.
     pub input: Option<usize>,
-    /// The links it writes: onward first if there is one, then its branches in order.
-    pub outputs: Vec<usize>,
+    /// The link to the next stage of its chain.
+    pub onward: Option<usize>,
+    /// The links to its branches, in order.
+    pub branches: Vec<usize>,
     /// The stage that compressed the bytes it is given, if they still are compressed.
     pub compressed_by: Option<usize>,
     /// Its row of the stage table.
@@ -125,21 +127,21 @@ impl Plan {
         Ok(plan)
     }
 
-    /// What a run of it consists of, for those who show or judge it.
-    pub fn scheme(&self, total_bytes: Option<u64>) -> Scheme {
+    /// What a run of it consists of, for those who show or judge it; the input's size is not known yet.
+    pub fn scheme(&self) -> Scheme {
         let stages = self.stages.iter().map(|planned| StageInfo {
             name: planned.name.to_string(),
             label: planned.label.clone(),
             depth: planned.depth,
             input: planned.input,
-            outputs: planned.outputs.clone(),
+            outputs: planned.outputs().collect(),
         });
         let links = self.links.iter().map(|link| LinkInfo {
             from: link.from,
             to: link.to,
             high_bytes: link.bounds.high_bytes as u64,
         });
-        Scheme { stages: stages.collect(), links: links.collect(), total_bytes }
+        Scheme { stages: stages.collect(), links: links.collect(), total_bytes: None }
     }
 
     /// How many bytes each stage takes from its link, as far as that is known when the source gives `total_bytes`;
@@ -164,6 +166,11 @@ impl Plan {
 }
 
 impl Planned {
+    /// The links it writes: onward first, then to its branches.
+    pub fn outputs(&self) -> impl Iterator<Item = usize> {
+        self.onward.into_iter().chain(self.branches.iter().copied())
+    }
+
     /// Whether it was not written: an end of the chain that goes without saying.
     pub fn is_implied(&self) -> bool {
         self.span.is_none()
@@ -193,7 +200,8 @@ impl std::fmt::Debug for Planned {
             .field("depth", &self.depth)
             .field("parent", &self.parent)
             .field("input", &self.input)
-            .field("outputs", &self.outputs)
+            .field("onward", &self.onward)
+            .field("branches", &self.branches)
             .finish_non_exhaustive()
     }
 }
@@ -246,7 +254,7 @@ mod tests {
                 Ok(plan) => {
                     for (at, link) in plan.links.iter().enumerate() {
                         prop_assert!(link.from < link.to && plan.stages[link.to].input == Some(at));
-                        prop_assert!(plan.stages[link.from].outputs.contains(&at));
+                        prop_assert!(plan.stages[link.from].outputs().any(|output| output == at));
                     }
                     prop_assert!(plan.stages[1..].iter().all(|stage| stage.input.is_some()));
                     for span in plan.stages.iter().filter_map(|stage| stage.span.clone()) {

@@ -280,11 +280,16 @@ pub struct Published {
     pub outputs: usize,
 }
 
-/// A stream whose reader may go away while the stage is silent; when it does, the stage's input is hung up.
-#[derive(Debug)]
-pub struct Watch {
-    /// A descriptor of the stream, of the watch's own.
-    pub stream: OwnedFd,
+/// What a stage has registered while it opened.
+#[derive(Debug, Default)]
+pub struct Registered {
+    /// Its lasting outputs.
+    pub commits: Vec<Box<dyn Commit>>,
+    /// Streams it writes whose reader may go away while the stage is silent: its input is then hung up. Each is a
+    /// descriptor of the registration's own.
+    pub streams: Vec<OwnedFd>,
+    /// Names of outputs that cannot be undone.
+    pub irrevocable: Vec<String>,
 }
 
 /// What a stage may use while it opens.
@@ -294,29 +299,28 @@ pub struct Opening<'a> {
     pub umask: u32,
     /// The outlets of the stage's branches, in order; a stage with groups takes them.
     pub branches: Vec<Outlet>,
-    commits: &'a mut Vec<Box<dyn Commit>>,
-    watches: &'a mut Vec<Watch>,
+    registered: &'a mut Registered,
 }
 
 impl<'a> Opening<'a> {
-    /// For one stage; what it registers is added to the two lists.
-    pub fn new(
-        umask: u32,
-        branches: Vec<Outlet>,
-        commits: &'a mut Vec<Box<dyn Commit>>,
-        watches: &'a mut Vec<Watch>,
-    ) -> Self {
-        Opening { umask, branches, commits, watches }
+    /// For one stage.
+    pub fn new(umask: u32, branches: Vec<Outlet>, registered: &'a mut Registered) -> Self {
+        Opening { umask, branches, registered }
     }
 
     /// Registers a lasting output; from now on the engine sees to its end.
     pub fn commit(&mut self, commit: Box<dyn Commit>) {
-        self.commits.push(commit);
+        self.registered.commits.push(commit);
     }
 
     /// Has a stream watched, so that a reader who goes away ends even a silent chain.
-    pub fn watch(&mut self, watch: Watch) {
-        self.watches.push(watch);
+    pub fn watch(&mut self, stream: OwnedFd) {
+        self.registered.streams.push(stream);
+    }
+
+    /// Says that what the stage writes cannot be taken back; the report then tells how much of it went out.
+    pub fn cannot_be_undone(&mut self, name: impl Into<String>) {
+        self.registered.irrevocable.push(name.into());
     }
 }
 

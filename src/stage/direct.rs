@@ -1,7 +1,7 @@
 //! Sinks that write at once to what can neither be replaced nor undone: standard output, FIFOs, devices.
 //! Never creates a file, and never changes a mode.
 
-use super::contract::{Body, Context, Fault, Opening, Watch};
+use super::contract::{Body, Context, Fault, Opening};
 use super::stream::{Handle, Kind, Stream, reason};
 use super::target::Target;
 use crate::diagnostic::printable;
@@ -29,6 +29,7 @@ pub(super) fn open_stdout(opening: &mut Opening<'_>) -> anyhow::Result<Body> {
     let fault = |error: io::Error| Fault::failed(reason(&error)).of(STDOUT_NAME);
     let stream = Stream::stdout().map_err(fault)?;
     watch(&stream, opening).map_err(fault)?;
+    opening.cannot_be_undone(STDOUT_NAME);
     Ok(sink_on(Target::new(stream, STDOUT_NAME.to_owned())))
 }
 
@@ -43,11 +44,13 @@ pub(super) fn open_device(path: &Path, opening: &mut Opening<'_>) -> anyhow::Res
     resume(&file, path).map_err(fault)?;
     let stream = Stream::new(Handle::Own(file)).map_err(fault)?;
     watch(&stream, opening).map_err(fault)?;
+    opening.cannot_be_undone(&subject);
     Ok(sink_on(Target::new(stream, subject)))
 }
 
 /// A sink on a FIFO: it waits in its stage until somebody reads.
-pub(super) fn open_fifo(path: PathBuf) -> Body {
+pub(super) fn open_fifo(path: PathBuf, opening: &mut Opening<'_>) -> Body {
+    opening.cannot_be_undone(printable(path.as_os_str().as_bytes()));
     Body::sink(move |inlet, context| {
         let subject = printable(path.as_os_str().as_bytes());
         let stream = match await_reader(&path, context) {
@@ -71,7 +74,7 @@ fn sink_on(target: Target) -> Body {
 /// Has a stream with a reader watched.
 fn watch(stream: &Stream, opening: &mut Opening<'_>) -> io::Result<()> {
     if matches!(stream.kind(), Kind::Pipe | Kind::Socket) {
-        opening.watch(Watch { stream: stream.duplicate()? });
+        opening.watch(stream.duplicate()?);
     }
     Ok(())
 }

@@ -27,7 +27,7 @@ mod testing_ends;
 pub use arguments::{DATA_MARK, PathArgument, TextArgument};
 pub use contract::{
     Body, Commit, Context, Destination, Entry, Example, Existing, Fault, Feed, Groups, How, Nature, Opening,
-    Published, ReaderGone, Role, Stage, Touch, Watch,
+    Published, ReaderGone, Registered, Role, Stage, Touch,
 };
 
 /// Every stage, in alphabetical order.

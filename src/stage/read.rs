@@ -145,7 +145,7 @@ mod tests {
         fs::write(path("there"), "x").unwrap();
         let missing = fault(open(words!["read", path("there"), path("not\tthere")]));
         assert_eq!(missing.message, "no such file or directory");
-        assert!(missing.subject.unwrap().ends_with("not\\tthere"));
+        assert!(missing.subject.unwrap().contains("not\\tthere"));
         assert_eq!(fault(open(words!["read", path("there"), directory.path()])).message, "is a directory");
     }
 

@@ -1,7 +1,7 @@
 //! Runs a source or a sink by itself, for the tests of those.
 //! Knows nothing of engines: a test holds the other end of the link.
 
-use super::contract::{Body, Commit, Context, Fault, Opening, Published, Watch};
+use super::contract::{Body, Commit, Context, Fault, Opening, Published, Registered};
 use super::find;
 use crate::flow::{Alarm, Bounds, Clock, Inlet, Link, LinkReader, Outlet, Pool, StageGauge, StageReading};
 use std::ffi::OsString;
@@ -12,12 +12,11 @@ use std::sync::Arc;
 pub(super) struct Opened {
     pub(super) body: Body,
     pub(super) commits: Vec<Box<dyn Commit>>,
-    pub(super) watches: Vec<Watch>,
 }
 
 impl std::fmt::Debug for Opened {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "Opened({:?}, {:?})", self.commits, self.watches)
+        write!(formatter, "Opened({:?})", self.commits)
     }
 }
 
@@ -25,10 +24,9 @@ impl std::fmt::Debug for Opened {
 pub(super) fn open(words: &[OsString]) -> anyhow::Result<Opened> {
     let entry = find(words[0].to_str().unwrap()).unwrap();
     let matches = entry.command().try_get_matches_from(&words[1..])?;
-    let (mut commits, mut watches) = (Vec::new(), Vec::new());
-    let mut opening = Opening::new(0o022, Vec::new(), &mut commits, &mut watches);
-    let body = entry.parse(&matches)?.open(&mut opening)?;
-    Ok(Opened { body, commits, watches })
+    let mut registered = Registered::default();
+    let body = entry.parse(&matches)?.open(&mut Opening::new(0o022, Vec::new(), &mut registered))?;
+    Ok(Opened { body, commits: registered.commits })
 }
 
 /// `words![name, path, "--option"]`, each anything that makes an `OsString`.

@@ -85,7 +85,7 @@ impl Stage for Write {
         }
         let path = self.path.path.clone();
         let target = match locate(&path)? {
-            Place::Fifo => return Ok(open_fifo(path)),
+            Place::Fifo => return Ok(open_fifo(path, opening)),
             Place::Device => return open_device(&path, opening),
             Place::Block if !self.in_place => {
                 let fault = Fault::overwrite("is a block device").of(self.path.to_string());

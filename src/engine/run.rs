@@ -1,0 +1,355 @@
+//! The main loop of a run: ends, failures, signals, closed streams, time limits, and at last the commits.
+//! Starts nothing and shows nothing; what people should see is told to the caller's `notice`.
+
+use super::commits::{self, Commits};
+use super::process::Process;
+use super::report::{Failure, Outcome, Output, OutputState, Report};
+use super::shared::{Monitor, Scopes, Shared};
+use super::stall::StallWatch;
+use super::thread::Ended;
+use crate::exit::Exit;
+use crate::flow::{Closed, Link};
+use crate::stage::Commit;
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::eventfd::{EfdFlags, EventFd};
+use nix::sys::signal::{Signal, raise};
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
+
+/// How often the loop looks around when nothing happens.
+const TICK: Duration = Duration::from_millis(200);
+
+/// How long the stages behind a failed one may take to deal with what it still gave, and cancelled ones to end.
+/// A thread that is stuck in the kernel is not waited for beyond it.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// What the caller may want to show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Notice {
+    /// A status line was asked for (SIGUSR1).
+    Status,
+    /// The process is about to be stopped (Ctrl-Z).
+    Stopping,
+    /// It goes on.
+    Resumed,
+    /// The window's size changed.
+    Resized,
+}
+
+/// What a stage's thread tells.
+#[derive(Debug)]
+pub(super) enum Event {
+    /// Its stage ended in this way; its neighbours do not know yet.
+    Ended { stage: usize, at_nanos: u64, ended: Ended },
+    /// It holds nothing any more.
+    Gone,
+}
+
+/// The threads' end of the channel to the main loop.
+#[derive(Debug, Clone)]
+pub(super) struct Teller {
+    events: mpsc::Sender<Event>,
+    bell: Arc<EventFd>,
+}
+
+/// The main loop's end of it.
+#[derive(Debug)]
+pub(super) struct Hearer {
+    events: mpsc::Receiver<Event>,
+    bell: Arc<EventFd>,
+}
+
+impl Teller {
+    pub(super) fn new() -> io::Result<(Teller, Hearer)> {
+        let (sender, receiver) = mpsc::channel();
+        let bell = Arc::new(EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?);
+        Ok((Teller { events: sender, bell: Arc::clone(&bell) }, Hearer { events: receiver, bell }))
+    }
+
+    pub(super) fn tell(&self, event: Event) {
+        // A run that has given this thread up hears nothing any more, and the bell can only be rung already.
+        let _ = self.events.send(event);
+        let _ = self.bell.write(1);
+    }
+}
+
+/// What the stages registered while they opened.
+#[derive(Debug, Default)]
+pub(super) struct Holdings {
+    pub(super) owned: Vec<Owned>,
+    pub(super) watched: Vec<Watched>,
+    pub(super) irrevocable: Vec<Irrevocable>,
+}
+
+/// An output that cannot be undone, and the stage that writes it.
+#[derive(Debug)]
+pub(super) struct Irrevocable {
+    pub(super) stage: usize,
+    pub(super) name: String,
+}
+
+/// A commit and the stage that writes for it.
+#[derive(Debug)]
+pub(super) struct Owned {
+    pub(super) stage: usize,
+    pub(super) commit: Box<dyn Commit>,
+}
+
+/// A stream whose reader may go away, and the link to hang up then.
+#[derive(Debug)]
+pub(super) struct Watched {
+    pub(super) stream: OwnedFd,
+    pub(super) input: Arc<Link>,
+}
+
+/// A run whose threads have started.
+#[derive(Debug)]
+pub struct Running<'a> {
+    shared: Arc<Shared>,
+    process: &'a Process,
+    scopes: Scopes,
+    holdings: Holdings,
+    hearer: Hearer,
+    stall: Option<StallWatch>,
+    threads: usize,
+    ended_well: Vec<bool>,
+    failures: Vec<(u64, Failure)>,
+    cancelled: Option<Outcome>,
+    is_hung_up: bool,
+    /// Until when what still runs may end by itself.
+    grace_until_nanos: Option<u64>,
+}
+
+impl<'a> Running<'a> {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        process: &'a Process,
+        scopes: Scopes,
+        holdings: Holdings,
+        hearer: Hearer,
+        stall_timeout: Option<Duration>,
+    ) -> Self {
+        let stages = shared.scheme.stages.len();
+        let stall = stall_timeout.map(|limit| StallWatch::new(limit, shared.started_nanos));
+        Running {
+            shared,
+            process,
+            scopes,
+            holdings,
+            hearer,
+            stall,
+            threads: 0,
+            ended_well: vec![false; stages],
+            failures: Vec::new(),
+            cancelled: None,
+            is_hung_up: false,
+            grace_until_nanos: None,
+        }
+    }
+
+    /// One more thread runs.
+    pub(super) fn has_started(&mut self) {
+        self.threads += 1;
+    }
+
+    /// A stage failed in this very moment.
+    pub(super) fn has_failed(&mut self, stage: usize, failure: Failure) {
+        self.fail(stage, self.shared.clock.now_nanos(), failure);
+    }
+
+    /// A look at the run for others.
+    pub fn monitor(&self) -> Monitor {
+        Monitor(Arc::clone(&self.shared))
+    }
+
+    /// Sees the run to its end and puts its outputs in place, or none of them.
+    pub fn wait(mut self, notice: &mut dyn FnMut(Notice)) -> Report {
+        while self.threads > 0 && !self.is_overdue() {
+            self.pause();
+            self.hear();
+            self.obey_signals(notice);
+            self.watch_for_a_stall();
+        }
+        self.finish()
+    }
+
+    /// Sleeps until something happens, at most a tick.
+    fn pause(&mut self) {
+        let mut polled = vec![
+            PollFd::new(self.hearer.bell.as_fd(), PollFlags::POLLIN),
+            PollFd::new(self.process.wake(), PollFlags::POLLIN),
+        ];
+        // Only errors and hang-ups are asked for, and those are always reported.
+        polled.extend(
+            self.holdings
+                .watched
+                .iter()
+                .map(|watched| PollFd::new(watched.stream.as_fd(), PollFlags::empty())),
+        );
+        let timeout = PollTimeout::try_from(TICK).unwrap_or(PollTimeout::MAX);
+        match poll(&mut polled, timeout) {
+            Ok(_) | Err(Errno::EINTR) => {}
+            // Nothing to poll with: go on in small steps rather than spin.
+            Err(_) => std::thread::sleep(TICK / 10),
+        }
+        let gone: Vec<bool> = polled[2..].iter().map(|polled| polled.any() == Some(true)).collect();
+        drop(polled);
+        let mut gone = gone.into_iter();
+        self.holdings.watched.retain(|watched| {
+            let is_gone = gone.next() == Some(true);
+            if is_gone {
+                watched.input.hang_up();
+                self.is_hung_up = true;
+            }
+            !is_gone
+        });
+    }
+
+    fn hear(&mut self) {
+        let _ = self.hearer.bell.read();
+        while let Ok(event) = self.hearer.events.try_recv() {
+            match event {
+                Event::Gone => self.threads -= 1,
+                Event::Ended { stage, ended: Ended::Well, .. } => self.ended_well[stage] = true,
+                Event::Ended { stage, ended: Ended::Stopped(closed), .. } => self.has_stopped(stage, closed),
+                Event::Ended { stage, at_nanos, ended: Ended::Failed(failure) } => {
+                    self.fail(stage, at_nanos, failure);
+                }
+            }
+        }
+    }
+
+    fn has_stopped(&mut self, stage: usize, closed: Closed) {
+        // A last stage has nobody behind it that could hang up but the reader of the stream it writes.
+        let is_last = self.shared.scheme.stages[stage].outputs.is_empty();
+        self.is_hung_up |= is_last && closed == Closed::HungUp;
+    }
+
+    fn fail(&mut self, stage: usize, at_nanos: u64, failure: Failure) {
+        self.failures.push((at_nanos, failure));
+        let scope = self.scopes.of(stage);
+        self.scopes.fail(scope);
+        self.shared.cancel_beside(stage, |stage| self.scopes.contains(scope, stage));
+        if scope == Scopes::RUN {
+            self.grace_until_nanos.get_or_insert(self.shared.clock.now_nanos() + GRACE.as_nanos() as u64);
+        }
+    }
+
+    fn obey_signals(&mut self, notice: &mut dyn FnMut(Notice)) {
+        for signal in self.process.take() {
+            match signal {
+                Signal::SIGUSR1 => notice(Notice::Status),
+                Signal::SIGWINCH => notice(Notice::Resized),
+                Signal::SIGTSTP => self.stop(notice),
+                Signal::SIGCONT => notice(Notice::Resumed),
+                ending => self.cancel(Outcome::Cancelled(ending as i32)),
+            }
+        }
+    }
+
+    /// Stops the process as the terminal asked; returns when it goes on.
+    fn stop(&self, notice: &mut dyn FnMut(Notice)) {
+        notice(Notice::Stopping);
+        self.shared.clock.freeze();
+        // Not refused to anybody for itself; if it were, the clock would only have stood still for a moment.
+        let _ = raise(Signal::SIGSTOP);
+        self.shared.clock.thaw();
+    }
+
+    fn watch_for_a_stall(&mut self) {
+        let Some(watch) = &mut self.stall else { return };
+        if watch.is_stalled(&self.shared.reading()) && self.cancelled.is_none() {
+            self.cancel(Outcome::Stalled);
+        }
+    }
+
+    /// Gives the run up; asked a second time, it does not wait for the threads either.
+    fn cancel(&mut self, outcome: Outcome) {
+        let now = self.shared.clock.now_nanos();
+        let grace = if self.cancelled.is_some() { 0 } else { GRACE.as_nanos() as u64 };
+        self.grace_until_nanos = Some(now + grace);
+        self.cancelled.get_or_insert(outcome);
+        self.shared.cancel();
+    }
+
+    /// Whether the grace is over, after everything was given up.
+    fn is_overdue(&mut self) -> bool {
+        let Some(until) = self.grace_until_nanos else { return false };
+        if self.shared.clock.now_nanos() < until {
+            return false;
+        }
+        if self.cancelled.is_none() {
+            // A failure's grace: what still runs is given up now, and has another to end.
+            let failed = self.failures.first().map_or(Exit::Internal, |(_, failure)| failure.exit);
+            self.cancel(Outcome::Failed(failed));
+            return false;
+        }
+        true
+    }
+
+    fn finish(mut self) -> Report {
+        self.failures.sort_by_key(|(at_nanos, _)| *at_nanos);
+        let mut failures: Vec<Failure> = self.failures.drain(..).map(|(_, failure)| failure).collect();
+        let (mut whole, mut broken) = self.sort_commits(&mut failures);
+        let mut outputs = commits::outputs(&broken, OutputState::AsItWas);
+        let mut left = commits::discard(&mut broken);
+        if failures.iter().all(|failure| failure.exit != Exit::Internal)
+            && self.cancelled.is_none()
+            && !whole.is_empty()
+        {
+            match commits::publish(&mut whole) {
+                Ok(()) => outputs.extend(commits::outputs(&whole, OutputState::Published)),
+                Err(error) => {
+                    outputs.extend(commits::outputs(&whole, OutputState::AsItWas));
+                    failures.push(super::thread::failure(None, &error));
+                }
+            }
+        } else {
+            outputs.extend(commits::outputs(&whole, OutputState::AsItWas));
+            left.extend(commits::discard(&mut whole));
+        }
+        failures.extend(left.iter().map(|error| super::thread::failure(None, error)));
+        if !failures.is_empty() || self.cancelled.is_some() {
+            outputs.extend(self.partial_outputs());
+        }
+        let outcome = match (self.cancelled, failures.first()) {
+            (Some(Outcome::Cancelled(signal)), _) => Outcome::Cancelled(signal),
+            (Some(Outcome::Stalled), _) => Outcome::Stalled,
+            (_, Some(failure)) => Outcome::Failed(failure.exit),
+            (Some(other), None) => other,
+            (None, None) if self.is_hung_up => Outcome::HungUp,
+            (None, None) => Outcome::Done,
+        };
+        Report { outcome, failures, outputs, reading: self.shared.reading() }
+    }
+
+    /// The commits to publish and those to drop. One whose stage did not end well is dropped whatever the reason.
+    fn sort_commits(&mut self, failures: &mut Vec<Failure>) -> (Commits, Commits) {
+        let (mut whole, mut broken) = (Vec::new(), Vec::new());
+        for Owned { stage, commit } in self.holdings.owned.drain(..) {
+            if self.cancelled.is_some() || self.scopes.has_failed(self.scopes.of(stage)) {
+                broken.push(commit);
+            } else if self.ended_well[stage] {
+                whole.push(commit);
+            } else {
+                let message =
+                    "internal error: the stage stopped before its end and nothing failed".to_owned();
+                failures.push(Failure { stage: Some(stage), exit: Exit::Internal, message, help: None });
+                broken.push(commit);
+            }
+        }
+        (whole, broken)
+    }
+
+    /// What has gone where nothing can be taken back.
+    fn partial_outputs(&self) -> Vec<Output> {
+        let partial = |output: &Irrevocable| {
+            let bytes = self.shared.gauges[output.stage].reading().bytes_written;
+            (bytes > 0).then(|| Output { name: output.name.clone(), state: OutputState::Partial(bytes) })
+        };
+        self.holdings.irrevocable.iter().filter_map(partial).collect()
+    }
+}

@@ -1,0 +1,180 @@
+//! What all threads of a run share: links, gauges, alarms, and who belongs to which scope.
+//! Holds no control flow.
+
+use crate::flow::{Alarm, Clock, Link, Reading, Scheme, StageGauge};
+use std::sync::Arc;
+
+/// A run as its threads and its watchers see it.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) clock: Arc<Clock>,
+    pub(super) scheme: Arc<Scheme>,
+    pub(super) started_nanos: u64,
+    pub(super) links: Vec<Arc<Link>>,
+    pub(super) gauges: Vec<Arc<StageGauge>>,
+    pub(super) alarms: Vec<Arc<Alarm>>,
+}
+
+impl Shared {
+    pub(super) fn reading(&self) -> Reading {
+        Reading {
+            started_nanos: self.started_nanos,
+            stages: self.gauges.iter().map(|gauge| gauge.reading()).collect(),
+            links: self.links.iter().map(|link| link.gauge().reading()).collect(),
+            scheme: Arc::clone(&self.scheme),
+            // Last: what was counted meanwhile began before it.
+            at_nanos: self.clock.now_nanos(),
+        }
+    }
+
+    /// Gives everything up.
+    pub(super) fn cancel(&self) {
+        self.links.iter().for_each(|link| link.cancel());
+        self.alarms.iter().for_each(|alarm| alarm.ring());
+    }
+
+    /// Gives up all but what hears of the failure of `stage` by itself: the stages behind it, which first take what it
+    /// had still given.
+    pub(super) fn cancel_beside(&self, stage: usize, is_concerned: impl Fn(usize) -> bool) {
+        let behind = self.behind(stage);
+        for (info, link) in self.scheme.links.iter().zip(&self.links) {
+            let leads_on = info.from == stage || behind.contains(&info.from);
+            if !leads_on && is_concerned(info.from) {
+                link.cancel();
+            }
+        }
+        for (index, alarm) in self.alarms.iter().enumerate() {
+            if index != stage && !behind.contains(&index) && is_concerned(index) {
+                alarm.ring();
+            }
+        }
+    }
+
+    /// The stages that `stage` feeds, directly or not.
+    fn behind(&self, stage: usize) -> Vec<usize> {
+        let mut behind = Vec::new();
+        let mut next = vec![stage];
+        while let Some(from) = next.pop() {
+            for info in self.scheme.links.iter().filter(|info| info.from == from) {
+                behind.push(info.to);
+                next.push(info.to);
+            }
+        }
+        behind
+    }
+}
+
+/// Looks at a run from any thread, for as long as it likes; a run never waits for it.
+#[derive(Debug, Clone)]
+pub struct Monitor(pub(super) Arc<Shared>);
+
+impl Monitor {
+    /// All counters as they stand.
+    pub fn reading(&self) -> Reading {
+        self.0.reading()
+    }
+}
+
+/// Which failures take which stages with them.
+///
+/// Scope 0 is the run. A branch of a stage that outlives its branches is a scope of its own, named after its first stage:
+/// its failure stays in it.
+#[derive(Debug)]
+pub(super) struct Scopes {
+    of_stage: Vec<usize>,
+    /// For each scope, the one around it.
+    around: Vec<usize>,
+    failed: Vec<bool>,
+}
+
+impl Scopes {
+    pub(super) const RUN: usize = 0;
+
+    /// From each stage's parent (the stage in whose branch it stands) and whether that stage outlives its branches.
+    ///
+    /// `parents[stage]` is the stage before the branch, and the first stage of the branch.
+    pub(super) fn new(parents: &[Option<Branch>]) -> Self {
+        let mut of_stage: Vec<usize> = Vec::with_capacity(parents.len());
+        let mut around = vec![Scopes::RUN; parents.len().max(1)];
+        for parent in parents {
+            let scope = match parent {
+                None => Scopes::RUN,
+                Some(branch) if branch.is_outlived => {
+                    around[branch.first] = of_stage[branch.parent];
+                    branch.first
+                }
+                Some(branch) => of_stage[branch.parent],
+            };
+            of_stage.push(scope);
+        }
+        Scopes { of_stage, failed: vec![false; around.len()], around }
+    }
+
+    pub(super) fn of(&self, stage: usize) -> usize {
+        self.of_stage[stage]
+    }
+
+    pub(super) fn fail(&mut self, scope: usize) {
+        self.failed[scope] = true;
+    }
+
+    /// Whether `scope` or one around it has failed.
+    pub(super) fn has_failed(&self, scope: usize) -> bool {
+        self.failed[scope] || (scope != Scopes::RUN && self.has_failed(self.around[scope]))
+    }
+
+    /// Whether `stage` stands in `scope`, at any depth.
+    pub(super) fn contains(&self, scope: usize, stage: usize) -> bool {
+        let mut inner = self.of(stage);
+        while inner != scope && inner != Scopes::RUN {
+            inner = self.around[inner];
+        }
+        inner == scope
+    }
+}
+
+/// Where a stage of a branch stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Branch {
+    /// The stage that feeds the branch.
+    pub(super) parent: usize,
+    /// The first stage of the branch.
+    pub(super) first: usize,
+    /// Whether the parent goes on without it.
+    pub(super) is_outlived: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Branch, Scopes};
+
+    /// `0 | 1 { 2 | 3 { 4 } } { 5 } | 6`, of which 1 and 3 outlive their branches or not.
+    fn scopes(outer: bool, inner: bool) -> Scopes {
+        let branch = |parent, first, is_outlived| Some(Branch { parent, first, is_outlived });
+        Scopes::new(&[
+            None,
+            None,
+            branch(1, 2, outer),
+            branch(1, 2, outer),
+            branch(3, 4, inner),
+            branch(1, 5, outer),
+            None,
+        ])
+    }
+
+    #[test]
+    fn a_branch_that_may_fail_alone_is_a_scope() {
+        let mut scopes = scopes(true, true);
+        assert_eq!([2, 3, 4, 5, 6].map(|stage| scopes.of(stage)), [2, 2, 4, 5, Scopes::RUN]);
+        assert!(scopes.contains(2, 4) && !scopes.contains(2, 5) && scopes.contains(Scopes::RUN, 4));
+        scopes.fail(2);
+        assert!(scopes.has_failed(4) && scopes.has_failed(2) && !scopes.has_failed(5));
+        assert!(!scopes.has_failed(Scopes::RUN));
+    }
+
+    #[test]
+    fn a_branch_that_may_not_fail_alone_belongs_to_what_feeds_it() {
+        let scopes = scopes(false, false);
+        assert_eq!([2, 3, 4, 5].map(|stage| scopes.of(stage)), [Scopes::RUN; 4]);
+    }
+}

@@ -1,0 +1,135 @@
+//! From a plan to running threads: links, openings, threads, in this order.
+//! Knows nothing of how the run goes on.
+
+use super::commits;
+use super::process::Process;
+use super::report::{Outcome, OutputState, Report};
+use super::run::{Event, Holdings, Irrevocable, Owned, Running, Teller, Watched};
+use super::shared::Shared;
+use super::thread::{self, Ends};
+use super::wiring;
+use crate::flow::{Reading, Scheme};
+use crate::plan::Plan;
+use crate::stage::{Body, Context, Opening, Registered, Stage};
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What a run is started with, beside its plan.
+#[derive(Debug, Clone, Default)]
+pub struct Settings {
+    /// Give up when nothing moved for this long.
+    pub stall_timeout: Option<Duration>,
+    /// The size of the input in bytes, where it is known.
+    pub total_bytes: Option<u64>,
+}
+
+/// Opens everything in the order of the chain, then starts one thread for each stage.
+///
+/// # Errors
+/// A report, if something could not be opened: no byte has moved, and nothing is left.
+pub fn start<'a>(plan: Plan, process: &'a Process, settings: &Settings) -> Result<Running<'a>, Box<Report>> {
+    let mut scheme = plan.scheme();
+    scheme.total_bytes = settings.total_bytes.or(scheme.total_bytes);
+    let scheme = Arc::new(scheme);
+    let scopes = wiring::scopes(&plan);
+    let wired = wiring::wire(&plan, process, Arc::clone(&scheme));
+    let (shared, loose) = wired.map_err(|error| Box::new(unwired(&scheme, error)))?;
+    let shared = Arc::new(shared);
+    let (teller, hearer) = Teller::new().map_err(|error| Box::new(unwired(&scheme, error)))?;
+
+    let mut holdings = Holdings::default();
+    let mut ready = Vec::new();
+    for (stage, (planned, loose)) in plan.stages.into_iter().zip(loose).enumerate() {
+        let input = planned.input;
+        let body = holdings
+            .open(stage, planned.stage, loose.branches, input, process.umask, &shared)
+            .map_err(|error| Box::new(unopened(&shared, stage, &error, &mut holdings)))?;
+        ready.push((body, loose.main));
+    }
+
+    let mut running =
+        Running::new(Arc::clone(&shared), process, scopes, holdings, hearer, settings.stall_timeout);
+    for (stage, (body, ends)) in ready.into_iter().enumerate() {
+        match spawn(stage, body, ends, &shared, teller.clone()) {
+            Ok(()) => running.has_started(),
+            // The ends of the stages that are left are dropped with them, so those that run find out.
+            Err(error) => {
+                let error = anyhow::Error::from(error).context("cannot start a thread");
+                running.has_failed(stage, thread::failure(Some(stage), &error));
+                break;
+            }
+        }
+    }
+    Ok(running)
+}
+
+impl Holdings {
+    fn open(
+        &mut self,
+        index: usize,
+        stage: Box<dyn Stage>,
+        branches: Vec<crate::flow::Outlet>,
+        input: Option<usize>,
+        umask: u32,
+        shared: &Shared,
+    ) -> anyhow::Result<Body> {
+        let mut registered = Registered::default();
+        let body = stage.open(&mut Opening::new(umask, branches, &mut registered));
+        self.owned.extend(registered.commits.into_iter().map(|commit| Owned { stage: index, commit }));
+        self.irrevocable
+            .extend(registered.irrevocable.into_iter().map(|name| Irrevocable { stage: index, name }));
+        let input = input.map(|link| &shared.links[link]);
+        self.watched.extend(
+            registered
+                .streams
+                .into_iter()
+                .filter_map(|stream| Some(Watched { stream, input: Arc::clone(input?) })),
+        );
+        body
+    }
+}
+
+fn spawn(stage: usize, body: Body, ends: Ends, shared: &Shared, teller: Teller) -> io::Result<()> {
+    let context = Context::new(
+        Arc::clone(&shared.alarms[stage]),
+        Arc::clone(&shared.clock),
+        Arc::clone(&shared.gauges[stage]),
+    );
+    let name = shared.scheme.stages[stage].name.clone();
+    std::thread::Builder::new().name(name).spawn(move || {
+        thread::run(body, ends, stage, &context, |ended| {
+            let at_nanos = context.clock().now_nanos();
+            teller.tell(Event::Ended { stage, at_nanos, ended });
+        });
+        teller.tell(Event::Gone);
+    })?;
+    Ok(())
+}
+
+fn unopened(shared: &Shared, stage: usize, error: &anyhow::Error, holdings: &mut Holdings) -> Report {
+    let mut failure = thread::failure(Some(stage), error);
+    let mut commits: Vec<_> = holdings.owned.drain(..).map(|owned| owned.commit).collect();
+    let outputs = commits::outputs(&commits, OutputState::AsItWas);
+    for left in commits::discard(&mut commits) {
+        failure.message = format!("{}; {left:#}", failure.message);
+    }
+    Report {
+        outcome: Outcome::Failed(failure.exit),
+        failures: vec![failure],
+        outputs,
+        reading: shared.reading(),
+    }
+}
+
+fn unwired(scheme: &Arc<Scheme>, error: io::Error) -> Report {
+    let failure = thread::failure(None, &anyhow::Error::from(error).context("cannot set up the links"));
+    let zero = |count| vec![Default::default(); count];
+    let reading = Reading {
+        stages: zero(scheme.stages.len()),
+        links: vec![Default::default(); scheme.links.len()],
+        scheme: Arc::clone(scheme),
+        ..Reading::default()
+    };
+    Report { outcome: Outcome::Failed(failure.exit), failures: vec![failure], outputs: Vec::new(), reading }
+}

@@ -1,0 +1,70 @@
+//! The links of a plan, and the loose ends that its stages are going to hold.
+//! Opens no file and starts no thread.
+
+use super::process::Process;
+use super::shared::{Branch, Scopes, Shared};
+use super::thread::Ends;
+use crate::flow::{Alarm, Inlet, Link, Outlet, Pool, Scheme, StageGauge};
+use crate::plan::Plan;
+use std::io;
+use std::sync::Arc;
+
+/// What one stage is going to hold.
+pub(super) struct Loose {
+    pub(super) main: Ends,
+    pub(super) branches: Vec<Outlet>,
+}
+
+/// Makes every link of `plan`, with a bell for each stage and a pool for all.
+///
+/// # Errors
+/// When the process has no descriptors left.
+pub(super) fn wire(plan: &Plan, process: &Process, scheme: Arc<Scheme>) -> io::Result<(Shared, Vec<Loose>)> {
+    let pool = Pool::new(plan.chunk_bytes);
+    let alarms = plan.stages.iter().map(|_| Alarm::new().map(Arc::new)).collect::<io::Result<Vec<_>>>()?;
+    let mut links = Vec::new();
+    let mut writers = Vec::new();
+    let mut readers = Vec::new();
+    for planned in &plan.links {
+        let from = &plan.stages[planned.from];
+        // A stage with several outputs goes on when one of them hangs up: its bell is not for that.
+        let has_one_output = from.branches.len() + usize::from(from.onward.is_some()) == 1;
+        let writer_alarm = has_one_output.then(|| Arc::clone(&alarms[planned.from]));
+        let reader_alarm = Some(Arc::clone(&alarms[planned.to]));
+        let (writer, reader, link) =
+            Link::open(planned.bounds, Arc::clone(&process.clock), writer_alarm, reader_alarm);
+        links.push(link);
+        writers.push(Some(writer));
+        readers.push(Some(reader));
+    }
+    let mut outlet = |link: usize| writers[link].take().map(|writer| Outlet::new(writer, pool.clone()));
+    let mut inlet = |link: usize| readers[link].take().map(Inlet::new);
+    let loose = plan.stages.iter().map(|planned| Loose {
+        main: Ends {
+            inlet: planned.input.and_then(&mut inlet),
+            outlet: planned.onward.and_then(&mut outlet),
+        },
+        branches: planned.branches.iter().filter_map(|&link| outlet(link)).collect(),
+    });
+    let loose = loose.collect();
+    let gauges = plan.stages.iter().map(|_| Arc::new(StageGauge::default())).collect();
+    let clock = Arc::clone(&process.clock);
+    let started_nanos = clock.now_nanos();
+    Ok((Shared { clock, scheme, started_nanos, links, gauges, alarms }, loose))
+}
+
+/// Which failures take which stages with them.
+pub(super) fn scopes(plan: &Plan) -> Scopes {
+    let mut branches: Vec<Option<Branch>> = Vec::new();
+    for (index, planned) in plan.stages.iter().enumerate() {
+        let branch = planned.parent.map(|parent| {
+            let fed_by = planned.input.map_or(parent, |link| plan.links[link].from);
+            // The first stage of a branch is fed by the stage that has the branch; the others by one of their own.
+            let first =
+                if fed_by == parent { index } else { branches[fed_by].map_or(index, |branch| branch.first) };
+            Branch { parent, first, is_outlived: plan.stages[parent].stage.outlives_its_branches() }
+        });
+        branches.push(branch);
+    }
+    Scopes::new(&branches)
+}

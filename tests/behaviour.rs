@@ -1,0 +1,7 @@
+//! Everything that is tried through the binary, and what is true of the tree as a whole.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, unreachable_pub, missing_docs)]
+
+mod cases;
+mod harness;
+mod tidy;
