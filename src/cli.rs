@@ -30,11 +30,14 @@ Examples:
 /// output is put in place, or no output changes and the message names the stage that failed.
 #[derive(Debug, Clone, PartialEq, Parser)]
 #[command(name = "weir", version, override_usage = USAGE, after_long_help = EXAMPLES, after_help = EXAMPLES)]
-pub struct Arguments {
-    /// The chain, as one argument (unless it comes from a file), then what its places `{}` `{/}` `{.}` `{1}` `{@}` stand for;
-    /// one of those that begins with `-` comes after `--`
-    #[arg(value_name = "CHAIN [OPERAND]")]
-    pub words: Vec<OsString>,
+pub struct Cli {
+    /// The stages to run, as one argument; the first operand when the chain comes from a file
+    #[arg(value_name = "CHAIN", required_unless_present_any = ["file", "stages", "generate"])]
+    pub chain: Option<OsString>,
+
+    /// What the places `{}` `{/}` `{.}` `{1}` `{@}` in the chain stand for; one that begins with `-` comes after `--`
+    #[arg(value_name = "OPERAND")]
+    pub operands: Vec<OsString>,
 
     /// How much each link holds before its writer has to wait [default: 1M]
     #[arg(short = 'B', long, value_name = "SIZE", value_parser = buffer_size)]
@@ -72,9 +75,9 @@ pub struct Arguments {
     #[arg(long, value_name = "WHEN", value_enum, default_value_t = Progress::Auto)]
     pub progress: Progress,
 
-    /// Report at the end what each stage and each link did [default: after a live view]
-    #[arg(long, value_name = "KIND", value_enum, num_args = 0..=1, require_equals = true, default_missing_value = "text")]
-    pub report: Option<ReportKind>,
+    /// Report at the end what each stage and each link did
+    #[arg(long)]
+    pub report: bool,
 
     /// Give up, with exit code 124, when no byte moved for TIME
     #[arg(long, value_name = "TIME", value_parser = interval)]
@@ -100,15 +103,6 @@ pub enum Progress {
     Never,
     /// As plain lines, one at each interval
     Plain,
-}
-
-/// The report at the end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum ReportKind {
-    /// As text, on standard error
-    Text,
-    /// None, not even after a live view
-    None,
 }
 
 /// What `--generate` prints.
@@ -138,55 +132,54 @@ fn interval(text: &str) -> Result<Duration, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Arguments, Progress, ReportKind};
+    use super::{Cli, Progress};
     use clap::{CommandFactory, Parser};
     use std::ffi::OsString;
     use std::os::unix::ffi::OsStringExt;
 
-    fn parse(words: &[&str]) -> Result<Arguments, clap::Error> {
-        Arguments::try_parse_from(std::iter::once("weir").chain(words.iter().copied()))
+    fn parse(words: &[&str]) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(std::iter::once("weir").chain(words.iter().copied()))
     }
 
     #[test]
     fn the_arguments_are_sound() {
-        Arguments::command().debug_assert();
+        Cli::command().debug_assert();
     }
 
     #[test]
-    fn what_comes_after_two_dashes_is_never_an_option() {
-        let arguments = parse(&["-B", "64K", "read {}", "--", "-a", "b"]).expect("a command line");
-        assert_eq!(arguments.words, ["read {}", "-a", "b"]);
-        assert_eq!(arguments.buffer, Some(65_536));
-        let arguments = parse(&["read {}", "a", "-n"]).expect("a command line");
-        assert!(arguments.dry_run && arguments.words.len() == 2);
+    fn a_chain_and_its_operands_are_told_apart() {
+        let cli = parse(&["-B", "64K", "read {}", "--", "-a", "b"]).expect("a command line");
+        assert_eq!(cli.chain, Some("read {}".into()));
+        assert_eq!(cli.operands, ["-a", "b"]);
+        assert_eq!(cli.buffer, Some(65_536));
+        assert_eq!(
+            parse(&["read {}", "a", "-n"]).map(|cli| (cli.operands.len(), cli.dry_run)).ok(),
+            Some((1, true))
+        );
         assert!(parse(&["read {}", "-a"]).is_err());
     }
 
     #[test]
     fn an_operand_may_be_any_bytes() {
         let name = OsString::from_vec(b"\xff".to_vec());
-        let arguments = Arguments::try_parse_from([OsString::from("weir"), "read {}".into(), name.clone()]);
-        assert_eq!(arguments.expect("a command line").words[1], name);
+        let cli = Cli::try_parse_from([OsString::from("weir"), "read {}".into(), name.clone()]);
+        assert_eq!(cli.expect("a command line").operands, [name]);
     }
 
     #[test]
-    fn what_prints_and_ends_stands_alone() {
-        assert!(parse(&["--stages"]).is_ok() && parse(&["--generate", "man"]).is_ok());
+    fn a_chain_is_needed_unless_something_else_is_asked() {
+        assert!(parse(&[]).is_err());
+        for words in [["--stages", ""], ["--generate", "man"], ["-f", "script"]] {
+            let words: Vec<&str> = words.into_iter().filter(|word| !word.is_empty()).collect();
+            assert!(parse(&words).is_ok(), "{words:?}");
+        }
         assert!(parse(&["--stages", "upper"]).is_err());
     }
 
     #[test]
-    fn a_report_may_be_asked_for_or_refused() {
-        let report = |word: &str| parse(&[word, "upper"]).expect("a command line").report;
-        assert_eq!(report("--report"), Some(ReportKind::Text));
-        assert_eq!(report("--report=none"), Some(ReportKind::None));
-        assert_eq!(report("-v"), None);
-    }
-
-    #[test]
     fn the_last_word_on_noise_counts_and_values_are_checked() {
-        let arguments = parse(&["-q", "-v", "upper"]).expect("a command line");
-        assert!(arguments.verbose && !arguments.quiet && arguments.progress == Progress::Auto);
+        let cli = parse(&["-q", "-v", "upper"]).expect("a command line");
+        assert!(cli.verbose && !cli.quiet && cli.progress == Progress::Auto);
         for words in
             [["-B", "0"], ["-i", "0"], ["-s", "1KB"], ["--stall-timeout", "soon"], ["-B", "99999999T"]]
         {
@@ -196,7 +189,7 @@ mod tests {
 
     #[test]
     fn the_help_ends_with_examples() {
-        for help in [Arguments::command().render_help(), Arguments::command().render_long_help()] {
+        for help in [Cli::command().render_help(), Cli::command().render_long_help()] {
             assert!(help.to_string().contains("Usage: weir [OPTIONS] CHAIN [--] [OPERAND]...\n       weir"));
             assert!(help.to_string().trim_end().ends_with("`weir --stages` lists them"));
         }

@@ -1,21 +1,23 @@
 //! The man page, the shells' completions and the list of stages, out of the command line and the stage table.
 //! The same text on every machine and at any time: no date, no path, no width of a terminal.
 
-use crate::cli::{Arguments, Generated};
+use crate::cli::{Cli, Generated};
 use crate::exit::Exit;
-use crate::plan::usage;
-use crate::stage::{Entry, Role, TABLE};
+use crate::stage::{Entry, Groups, Role, TABLE};
 use clap::CommandFactory;
 use clap_complete::Shell;
 use std::io;
 
 /// The text that `--generate` prints.
-pub fn generate(what: Generated) -> String {
+///
+/// # Errors
+/// None that is known: it is written to memory.
+pub fn generate(what: Generated) -> io::Result<Vec<u8>> {
     match what {
         Generated::Man => man(),
-        Generated::Bash => completions(Shell::Bash),
-        Generated::Zsh => completions(Shell::Zsh),
-        Generated::Fish => completions(Shell::Fish),
+        Generated::Bash => Ok(completions(Shell::Bash)),
+        Generated::Zsh => Ok(completions(Shell::Zsh)),
+        Generated::Fish => Ok(completions(Shell::Fish)),
     }
 }
 
@@ -29,18 +31,10 @@ pub fn stages_list() -> String {
     TABLE.iter().map(row).collect()
 }
 
-fn completions(shell: Shell) -> String {
-    rendered(|text| {
-        clap_complete::generate(shell, &mut Arguments::command(), "weir", text);
-        Ok(())
-    })
-}
-
-fn rendered(render: impl FnOnce(&mut Vec<u8>) -> io::Result<()>) -> String {
+fn completions(shell: Shell) -> Vec<u8> {
     let mut text = Vec::new();
-    // Memory takes every write.
-    let _ = render(&mut text);
-    String::from_utf8_lossy(&text).into_owned()
+    clap_complete::generate(shell, &mut Cli::command(), "weir", &mut text);
+    text
 }
 
 fn role(role: Role) -> &'static str {
@@ -84,8 +78,8 @@ const SIGNALS: &[&str] = &[
      shows 130, 143 or 129. A reader of standard output that goes away ends the run quietly, with the outputs in place, and the process ends as by PIPE (141).",
 ];
 
-fn man() -> String {
-    let command = Arguments::command();
+fn man() -> io::Result<Vec<u8>> {
+    let command = Cli::command();
     let mut examples = Vec::new();
     let after = command.get_after_long_help().map(ToString::to_string).unwrap_or_default();
     for line in after.lines().skip(1) {
@@ -95,18 +89,19 @@ fn man() -> String {
     let command =
         command.mut_args(|argument| if argument.is_positional() { argument.hide(true) } else { argument });
     let man = clap_mangen::Man::new(command).source(concat!("weir ", env!("CARGO_PKG_VERSION")));
-    let mut text = Roff(rendered(|page| {
-        man.render_title(page)?;
-        man.render_name_section(page)
-    }));
+    let mut page = Vec::new();
+    man.render_title(&mut page)?;
+    man.render_name_section(&mut page)?;
+    let mut text = Roff(String::new());
     text.section("SYNOPSIS");
     text.line("weir [OPTIONS] CHAIN [--] [OPERAND]...");
     text.request(".br");
     text.line("weir [OPTIONS] -f FILE [--] [OPERAND]...");
-    text.0.push_str(&rendered(|page| {
-        man.render_description_section(page)?;
-        man.render_options_section(page)
-    }));
+    page.append(&mut text.0.into_bytes());
+    man.render_description_section(&mut page)?;
+    man.render_options_section(&mut page)?;
+
+    let mut text = Roff(String::new());
     text.prose("THE CHAIN", LANGUAGE);
     text.section("STAGES");
     for entry in TABLE {
@@ -122,19 +117,26 @@ fn man() -> String {
     for pair in examples.chunks(2) {
         text.tagged(&pair[0], pair.get(1).map_or("", String::as_str));
     }
-    text.0
+    page.append(&mut text.0.into_bytes());
+    Ok(page)
 }
 
 /// What the man page says of a stage.
 fn stage(text: &mut Roff, entry: &Entry) {
     let mut command = entry.command();
+    let usage = command.render_usage().to_string();
+    let usage = usage.strip_prefix("Usage: ").unwrap_or(&usage);
     text.subsection(entry.name);
     text.line(&format!("{} ({}).", summary(entry), role(entry.role)));
     let about = command.get_long_about().map(ToString::to_string).unwrap_or_default();
     for paragraph in about.split("\n\n").skip(1) {
         text.paragraph(paragraph);
     }
-    text.literal(&[usage(entry)]);
+    let groups = match entry.groups {
+        Groups::None => "",
+        Groups::Branches => " { CHAIN }...",
+    };
+    text.literal(&[if usage.contains('{') { usage.to_string() } else { format!("{usage}{groups}") }]);
     // Builds what is implied, so that an option's form is the one its help shows.
     command.build();
     for argument in command.get_arguments().filter(|argument| !argument.is_hide_set()) {
@@ -199,12 +201,7 @@ impl Roff {
             if escaped.starts_with('.') {
                 self.0.push_str("\\&");
             }
-            for character in escaped.chars() {
-                match character.is_ascii() {
-                    true => self.0.push(character),
-                    false => self.0.push_str(&format!("\\[u{:04X}]", u32::from(character))),
-                }
-            }
+            self.0.push_str(&escaped);
             self.0.push('\n');
         }
     }
@@ -233,7 +230,7 @@ mod tests {
     use crate::stage::TABLE;
 
     fn text(what: Generated) -> String {
-        generate(what)
+        String::from_utf8(generate(what).expect("a text")).expect("UTF-8")
     }
 
     #[test]
@@ -281,7 +278,7 @@ mod tests {
     #[test]
     fn text_is_never_taken_for_a_request() {
         let mut roff = Roff(String::new());
-        roff.line(".so x\n'y\n\\n -a ß");
-        assert_eq!(roff.0, "\\&.so x\n\\(aqy\n\\en \\-a \\[u00DF]\n");
+        roff.line(".so x\n'y\n\\n -a");
+        assert_eq!(roff.0, "\\&.so x\n\\(aqy\n\\en \\-a\n");
     }
 }

@@ -8,8 +8,7 @@ use std::path::{Path, PathBuf};
 const ROWS: &[&[&str]] = &[
     &["main", "lib"],
     &["session"],
-    &["generate", "view"],
-    &["cli"],
+    &["cli", "generate", "view"],
     &["engine", "verdict"],
     &["plan"],
     &["lang", "stage"],

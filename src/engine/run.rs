@@ -226,6 +226,8 @@ impl<'a> Running<'a> {
         // A last stage has nobody behind it that could hang up but the reader of the stream it writes.
         let is_last = self.shared.scheme.stages[stage].outputs.is_empty();
         self.is_hung_up |= is_last && closed == Closed::HungUp;
+        // Nobody wants more of it, so what it has made so far stands.
+        self.ended_well[stage] = closed == Closed::HungUp;
     }
 
     fn fail(&mut self, stage: usize, at_nanos: u64, failure: Failure) {

@@ -43,7 +43,7 @@ impl Episodes {
     pub fn total_nanos(&self, now_nanos: u64) -> u64 {
         match self.since_nanos {
             0 => self.nanos,
-            since => self.nanos + now_nanos.saturating_sub(since),
+            since => self.nanos.saturating_add(now_nanos.saturating_sub(since)),
         }
     }
 }
@@ -167,11 +167,23 @@ pub enum Medium {
     Clock = 4,
     /// A FIFO that nobody has opened at the other end.
     Opener = 5,
+    /// A child process.
+    Child = 6,
+    /// A socket.
+    Socket = 7,
 }
 
 impl Medium {
-    const ALL: [Medium; 6] =
-        [Medium::Unknown, Medium::Disk, Medium::Pipe, Medium::Terminal, Medium::Clock, Medium::Opener];
+    const ALL: [Medium; 8] = [
+        Medium::Unknown,
+        Medium::Disk,
+        Medium::Pipe,
+        Medium::Terminal,
+        Medium::Clock,
+        Medium::Opener,
+        Medium::Child,
+        Medium::Socket,
+    ];
 }
 
 /// The counters of one stage's thread.
@@ -184,6 +196,7 @@ pub struct StageGauge {
     queued_nanos: AtomicU64,
     system_nanos: AtomicU64,
     worker_wait_nanos: AtomicU64,
+    worked_nanos: AtomicU64,
     bytes_read: AtomicU64,
     bytes_written: AtomicU64,
     medium: AtomicU8,
@@ -214,6 +227,12 @@ impl StageGauge {
     pub fn waited_for_workers(&self, time: Duration) {
         let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         self.worker_wait_nanos.fetch_add(nanos, Ordering::Relaxed);
+    }
+
+    /// One of the stage's workers has computed that long for it.
+    pub fn worked(&self, time: Duration) {
+        let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        self.worked_nanos.fetch_add(nanos, Ordering::Relaxed);
     }
 
     /// Bytes that a source took from outside.
@@ -249,6 +268,7 @@ impl StageGauge {
             queued_nanos: account.queued_nanos,
             system_nanos: account.system_nanos,
             worker_wait_nanos: self.worker_wait_nanos.load(Ordering::Relaxed),
+            worked_nanos: self.worked_nanos.load(Ordering::Relaxed),
             bytes_read: self.bytes_read.load(Ordering::Relaxed),
             bytes_written: self.bytes_written.load(Ordering::Relaxed),
             medium: Medium::ALL.get(medium).copied().unwrap_or_default(),

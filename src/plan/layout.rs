@@ -41,8 +41,7 @@ impl Layout {
                 depth,
                 parent,
                 input: None,
-                onward: None,
-                branches: Vec::new(),
+                outputs: Vec::new(),
                 compressed_by: None,
                 entry,
                 stage,
@@ -50,11 +49,11 @@ impl Layout {
             match (before, parent) {
                 (Some(from), _) => {
                     let link = self.link(from, at);
-                    self.plan.stages[from].onward = Some(link);
+                    self.plan.stages[from].outputs.insert(0, link);
                 }
                 (None, Some(from)) => {
                     let link = self.link(from, at);
-                    self.plan.stages[from].branches.push(link);
+                    self.plan.stages[from].outputs.push(link);
                 }
                 (None, None) => {}
             }
@@ -88,7 +87,7 @@ mod tests {
     fn rows(plan: &Plan) -> Vec<String> {
         let row = |stage: &crate::plan::Planned| {
             let input = stage.input.map(|link| plan.links[link].from);
-            let outputs: Vec<usize> = stage.outputs().map(|link| plan.links[link].to).collect();
+            let outputs: Vec<usize> = stage.outputs.iter().map(|&link| plan.links[link].to).collect();
             format!(
                 "{} #{:?} depth {} of {:?}: {input:?} > {outputs:?}",
                 stage.name, stage.number, stage.depth, stage.parent
@@ -130,10 +129,7 @@ mod tests {
         assert_eq!(plan.stages[4].span, Some(33..34));
         for (at, link) in plan.links.iter().enumerate() {
             assert!(link.from < link.to);
-            assert!(
-                plan.stages[link.from].outputs().any(|output| output == at)
-                    && plan.stages[link.to].input == Some(at)
-            );
+            assert!(plan.stages[link.from].outputs.contains(&at) && plan.stages[link.to].input == Some(at));
         }
     }
 

@@ -18,7 +18,7 @@ use crate::flow::{Bounds, CHUNK_BYTES, LinkInfo, PAGE_BYTES, Scheme, StageInfo};
 use crate::lang::{Chain, Span};
 use crate::stage::{Entry, Role, Stage};
 
-pub use arguments::{help, usage};
+pub use arguments::help;
 pub use dry_run::dry_run;
 pub use facts::{Claims, Facts, Fate, OutputFact, Problem};
 pub use preflight::{Stream, Streams, preflight};
@@ -55,10 +55,8 @@ pub struct Planned {
     pub parent: Option<usize>,
     /// The link it reads.
     pub input: Option<usize>,
-    /// The link to the next stage of its chain.
-    pub onward: Option<usize>,
-    /// The links to its branches, in order.
-    pub branches: Vec<usize>,
+    /// The links it writes: onward first if there is one, then its branches in order.
+    pub outputs: Vec<usize>,
     /// The stage that compressed the bytes it is given, if they still are compressed.
     pub compressed_by: Option<usize>,
     /// Its row of the stage table.
@@ -127,21 +125,24 @@ impl Plan {
         Ok(plan)
     }
 
-    /// What a run of it consists of, for those who show or judge it; the input's size is not known yet.
-    pub fn scheme(&self) -> Scheme {
+    /// What a run of it consists of, for those who show or judge it.
+    pub fn scheme(&self, total_bytes: Option<u64>) -> Scheme {
         let stages = self.stages.iter().map(|planned| StageInfo {
             name: planned.name.to_string(),
             label: planned.label.clone(),
             depth: planned.depth,
             input: planned.input,
-            outputs: planned.outputs().collect(),
+            outputs: planned.outputs.clone(),
+            returns: None,
+            advice: planned.entry.advice.to_vec(),
         });
         let links = self.links.iter().map(|link| LinkInfo {
             from: link.from,
             to: link.to,
             high_bytes: link.bounds.high_bytes as u64,
         });
-        Scheme { stages: stages.collect(), links: links.collect(), total_bytes: None }
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        Scheme { stages: stages.collect(), links: links.collect(), total_bytes, cores }
     }
 
     /// How many bytes each stage takes from its link, as far as that is known when the source gives `total_bytes`;
@@ -166,11 +167,6 @@ impl Plan {
 }
 
 impl Planned {
-    /// The links it writes: onward first, then to its branches.
-    pub fn outputs(&self) -> impl Iterator<Item = usize> {
-        self.onward.into_iter().chain(self.branches.iter().copied())
-    }
-
     /// Whether it was not written: an end of the chain that goes without saying.
     pub fn is_implied(&self) -> bool {
         self.span.is_none()
@@ -200,8 +196,7 @@ impl std::fmt::Debug for Planned {
             .field("depth", &self.depth)
             .field("parent", &self.parent)
             .field("input", &self.input)
-            .field("onward", &self.onward)
-            .field("branches", &self.branches)
+            .field("outputs", &self.outputs)
             .finish_non_exhaustive()
     }
 }
@@ -254,7 +249,7 @@ mod tests {
                 Ok(plan) => {
                     for (at, link) in plan.links.iter().enumerate() {
                         prop_assert!(link.from < link.to && plan.stages[link.to].input == Some(at));
-                        prop_assert!(plan.stages[link.from].outputs().any(|output| output == at));
+                        prop_assert!(plan.stages[link.from].outputs.contains(&at));
                     }
                     prop_assert!(plan.stages[1..].iter().all(|stage| stage.input.is_some()));
                     for span in plan.stages.iter().filter_map(|stage| stage.span.clone()) {

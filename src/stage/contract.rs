@@ -68,6 +68,8 @@ pub struct Entry {
     pub groups: Groups,
     /// At least one.
     pub examples: &'static [Example],
+    /// What to try when it computes all the time and the run waits for it.
+    pub advice: &'static [&'static str],
     pub(super) command: fn() -> clap::Command,
     pub(super) parse: fn(&clap::ArgMatches) -> Result<Box<dyn Stage>, clap::Error>,
 }
@@ -81,6 +83,7 @@ impl Entry {
             nature: Nature::Neutral,
             groups: Groups::None,
             examples: &[],
+            advice: &[],
             command: T::command,
             parse: |matches| Ok(Box::new(T::from_arg_matches(matches)?)),
         }

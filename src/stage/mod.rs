@@ -3,26 +3,28 @@
 //!
 //! A new stage is one file beside this one and one entry in [`TABLE`]. Nothing else in the program names it.
 
+mod amount;
 mod arguments;
-mod beside;
+mod buffer;
+mod case;
 mod contract;
-mod destination;
-mod direct;
 mod discard;
-mod in_place;
-mod origin;
+mod head;
+mod lower;
+mod outside;
 mod pass;
-mod place;
 mod read;
-mod standard;
+mod spool;
 mod stdin;
 mod stdout;
-mod stream;
-mod target;
-mod write;
-
+mod tee;
+#[cfg(test)]
+mod testing;
 #[cfg(test)]
 mod testing_ends;
+mod throttle;
+mod upper;
+mod write;
 
 pub use arguments::{DATA_MARK, PathArgument, TextArgument};
 pub use contract::{
@@ -31,8 +33,22 @@ pub use contract::{
 };
 
 /// Every stage, in alphabetical order.
-pub const TABLE: &[Entry] =
-    &[discard::ENTRY, pass::ENTRY, read::ENTRY, stdin::ENTRY, stdout::ENTRY, write::ENTRY];
+pub const TABLE: &[Entry] = &[
+    tee::BRANCH_ENTRY,
+    buffer::ENTRY,
+    discard::ENTRY,
+    head::ENTRY,
+    lower::ENTRY,
+    pass::ENTRY,
+    read::ENTRY,
+    spool::ENTRY,
+    stdin::ENTRY,
+    stdout::ENTRY,
+    tee::ENTRY,
+    throttle::ENTRY,
+    upper::ENTRY,
+    write::ENTRY,
+];
 
 /// The entry of the stage called `name`.
 pub fn find(name: &str) -> Option<&'static Entry> {

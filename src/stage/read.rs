@@ -2,8 +2,8 @@
 
 use super::arguments::PathArgument;
 use super::contract::{Body, Entry, Example, Opening, Role, Stage, Touch};
-use super::origin::Origin;
-use super::standard::{is_made_up, names_stdin};
+use super::outside::origin::Origin;
+use super::outside::standard::{is_made_up, names_stdin};
 use std::fs;
 use std::os::unix::fs::FileTypeExt;
 

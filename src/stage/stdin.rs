@@ -1,7 +1,7 @@
 //! `stdin`: the source that stands where none is written.
 
 use super::contract::{Body, Entry, Example, Opening, Role, Stage, Touch};
-use super::origin::Origin;
+use super::outside::origin::Origin;
 
 /// Read standard input
 ///

@@ -1,7 +1,7 @@
 //! `stdout`: the sink that stands where none is written.
 
 use super::contract::{Body, Entry, Example, Opening, Role, Stage, Touch};
-use super::direct::open_stdout;
+use super::outside::direct::open_stdout;
 
 /// Write standard output
 ///

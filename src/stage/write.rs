@@ -2,12 +2,12 @@
 
 use super::arguments::PathArgument;
 use super::contract::{Body, Destination, Entry, Example, Existing, Fault, How, Opening, Role, Stage, Touch};
-use super::destination::{FilePlace, Place, locate};
-use super::direct::{open_device, open_fifo, open_stdout};
-use super::in_place::{self, FileInPlace, Manner};
-use super::place::{self, PlacedFile};
-use super::standard::names_stdout;
-use super::target::Target;
+use super::outside::destination::{FilePlace, Place, locate};
+use super::outside::direct::{open_device, open_fifo, open_stdout};
+use super::outside::in_place::{self, FileInPlace, Manner};
+use super::outside::place::{self, PlacedFile};
+use super::outside::standard::names_stdout;
+use super::outside::target::Target;
 use std::path::PathBuf;
 use std::sync::Arc;
 

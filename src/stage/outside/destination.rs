@@ -1,10 +1,10 @@
 //! Where a path leads that is to be written: its links followed to the place where the file is, or will be.
 //! Only looks; creates and opens nothing.
 
-use super::contract::Fault;
 use super::standard::is_made_up;
 use super::stream::reason;
 use crate::diagnostic::printable;
+use crate::stage::contract::Fault;
 use nix::errno::Errno;
 use std::ffi::OsString;
 use std::fs;
@@ -18,7 +18,7 @@ const LINKS_MAX: usize = 40;
 
 /// What is to be written.
 #[derive(Debug)]
-pub(super) enum Place {
+pub(in crate::stage) enum Place {
     /// A regular file, there already or not.
     File(FilePlace),
     /// A FIFO.
@@ -31,18 +31,18 @@ pub(super) enum Place {
 
 /// The directory and the name of a regular file, with no link left to follow.
 #[derive(Debug)]
-pub(super) struct FilePlace {
+pub(in crate::stage) struct FilePlace {
     /// Absolute, without links.
-    pub(super) directory: PathBuf,
+    pub(in crate::stage) directory: PathBuf,
     /// In that directory.
-    pub(super) name: OsString,
+    pub(in crate::stage) name: OsString,
     /// Whether there is a file now.
-    pub(super) is_there: bool,
+    pub(in crate::stage) is_there: bool,
 }
 
 impl FilePlace {
     /// Its full name.
-    pub(super) fn path(&self) -> PathBuf {
+    pub(in crate::stage) fn path(&self) -> PathBuf {
         self.directory.join(&self.name)
     }
 }
@@ -51,7 +51,7 @@ impl FilePlace {
 ///
 /// # Errors
 /// A [`Fault`] that names the path, when nothing can be written there.
-pub(super) fn locate(path: &Path) -> Result<Place, Fault> {
+pub(in crate::stage) fn locate(path: &Path) -> Result<Place, Fault> {
     let subject = printable(path.as_os_str().as_bytes());
     let fault = |message: &str| Fault::failed(message).of(&subject);
     let existing = match fs::metadata(path) {

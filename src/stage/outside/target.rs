@@ -1,9 +1,9 @@
 //! A stream that a sink writes to, shared with the commit that will put the result in place.
 //! Knows nothing of how the stream was opened, or of what is done with it at the end.
 
-use super::contract::{Context, Fault, ReaderGone};
 use super::stream::{Stream, reason};
 use crate::flow::{Closed, Inlet};
+use crate::stage::contract::{Context, Fault, ReaderGone};
 use nix::errno::Errno;
 use nix::unistd::ftruncate;
 use std::io;
@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 /// What is written to, and how far. The stage's thread writes; the commit looks, and may give it up at any time, even
 /// while that thread is stuck in the system.
 #[derive(Debug)]
-pub(super) struct Target {
+pub(in crate::stage) struct Target {
     stream: Stream,
     /// For messages.
     subject: String,
@@ -24,7 +24,7 @@ pub(super) struct Target {
 
 impl Target {
     /// Nothing written yet.
-    pub(super) fn new(stream: Stream, subject: String) -> Self {
+    pub(in crate::stage) fn new(stream: Stream, subject: String) -> Self {
         Target {
             stream,
             subject,
@@ -35,17 +35,17 @@ impl Target {
     }
 
     /// As [`Target::new`], for a file whose first `kept_bytes` are left when it is abandoned.
-    pub(super) fn keeping(stream: Stream, subject: String, kept_bytes: u64) -> Self {
+    pub(in crate::stage) fn keeping(stream: Stream, subject: String, kept_bytes: u64) -> Self {
         Target { kept_bytes: Some(kept_bytes), ..Target::new(stream, subject) }
     }
 
     /// The stream.
-    pub(super) fn stream(&self) -> &Stream {
+    pub(in crate::stage) fn stream(&self) -> &Stream {
         &self.stream
     }
 
     /// Its name in messages.
-    pub(super) fn subject(&self) -> &str {
+    pub(in crate::stage) fn subject(&self) -> &str {
         &self.subject
     }
 
@@ -53,7 +53,7 @@ impl Target {
     ///
     /// # Errors
     /// As [`Target::close`].
-    pub(super) fn flush_by_close(&self) -> anyhow::Result<()> {
+    pub(in crate::stage) fn flush_by_close(&self) -> anyhow::Result<()> {
         self.stream.flush_by_close().map_err(|error| {
             Fault::failed(format!("error at close: {}", reason(&error))).of(&self.subject).into()
         })
@@ -63,7 +63,7 @@ impl Target {
     ///
     /// # Errors
     /// A [`Fault`] with that of `close`.
-    pub(super) fn close(self) -> anyhow::Result<()> {
+    pub(in crate::stage) fn close(self) -> anyhow::Result<()> {
         let Target { stream, subject, .. } = self;
         stream
             .close()
@@ -71,7 +71,7 @@ impl Target {
     }
 
     /// How many bytes the system has taken.
-    pub(super) fn written_bytes(&self) -> u64 {
+    pub(in crate::stage) fn written_bytes(&self) -> u64 {
         self.written_bytes.load(Ordering::Acquire)
     }
 
@@ -79,7 +79,7 @@ impl Target {
     ///
     /// # Errors
     /// Those of cutting the file to what was there.
-    pub(super) fn abandon(&self) -> io::Result<()> {
+    pub(in crate::stage) fn abandon(&self) -> io::Result<()> {
         // A write that goes on now looks here when it returns, and cuts again.
         self.is_abandoned.store(true, Ordering::SeqCst);
         self.cut()
@@ -96,7 +96,7 @@ impl Target {
     ///
     /// # Errors
     /// [`ReaderGone`] when nobody reads a pipe any more; a [`Fault`] with the place of any other failed write.
-    pub(super) fn pour(&self, inlet: &mut Inlet, context: &Context) -> anyhow::Result<()> {
+    pub(in crate::stage) fn pour(&self, inlet: &mut Inlet, context: &Context) -> anyhow::Result<()> {
         context.waits_for(self.stream.medium());
         while let Some(chunk) = inlet.next_chunk()? {
             let mut bytes = &chunk[..];
@@ -146,6 +146,6 @@ impl Target {
 ///
 /// # Errors
 /// `EFBIG` for one that no file can have.
-pub(super) fn signed(length: u64) -> io::Result<i64> {
+pub(in crate::stage) fn signed(length: u64) -> io::Result<i64> {
     i64::try_from(length).map_err(|_| Errno::EFBIG.into())
 }

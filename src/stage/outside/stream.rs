@@ -1,8 +1,8 @@
 //! Descriptors as streams of bytes: what is behind them, and reads and writes that can be given up while they wait.
 //! Knows nothing of names, commits or stages.
 
-use super::contract::Context;
 use crate::flow::Medium;
+use crate::stage::contract::Context;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, PosixFadviseAdvice, fcntl, posix_fadvise};
 use nix::poll::PollFlags;
@@ -20,7 +20,7 @@ const TERMINAL_WRITE_BYTES: usize = 4096;
 
 /// A descriptor: one of the stage's own, or a standard stream, which is never closed.
 #[derive(Debug)]
-pub(super) enum Handle {
+pub(in crate::stage) enum Handle {
     /// Closed with the stream.
     Own(File),
     /// Descriptor 0.
@@ -41,7 +41,7 @@ impl AsFd for Handle {
 
 /// What stands behind a descriptor, as far as it matters to who reads or writes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(in crate::stage) enum Kind {
     /// A regular file. Never waited for: reads and writes of it go to the disk.
     Regular,
     /// A block device.
@@ -58,7 +58,7 @@ pub(super) enum Kind {
 
 /// An open descriptor and what is behind it.
 #[derive(Debug)]
-pub(super) struct Stream {
+pub(in crate::stage) struct Stream {
     handle: Handle,
     kind: Kind,
     is_polled_for_reading: bool,
@@ -75,7 +75,7 @@ impl Stream {
     ///
     /// # Errors
     /// Those of `fstat`: the descriptor is not open.
-    pub(super) fn new(handle: Handle) -> io::Result<Stream> {
+    pub(in crate::stage) fn new(handle: Handle) -> io::Result<Stream> {
         let metadata = metadata(&handle)?;
         let kind = kind_of(&metadata, &handle);
         match kind {
@@ -93,7 +93,7 @@ impl Stream {
     ///
     /// # Errors
     /// As [`Stream::new`].
-    pub(super) fn stdin() -> io::Result<Stream> {
+    pub(in crate::stage) fn stdin() -> io::Result<Stream> {
         Stream::new(Handle::Stdin(io::stdin()))
     }
 
@@ -102,7 +102,7 @@ impl Stream {
     ///
     /// # Errors
     /// As [`Stream::new`].
-    pub(super) fn stdout() -> io::Result<Stream> {
+    pub(in crate::stage) fn stdout() -> io::Result<Stream> {
         Stream::new(Handle::Stdout(io::stdout()))?.without_blocking()
     }
 
@@ -123,12 +123,12 @@ impl Stream {
     }
 
     /// What is behind it.
-    pub(super) fn kind(&self) -> Kind {
+    pub(in crate::stage) fn kind(&self) -> Kind {
         self.kind
     }
 
     /// What a stage that uses it waits for.
-    pub(super) fn medium(&self) -> Medium {
+    pub(in crate::stage) fn medium(&self) -> Medium {
         match self.kind {
             Kind::Regular | Kind::Block => Medium::Disk,
             Kind::Terminal => Medium::Terminal,
@@ -140,7 +140,7 @@ impl Stream {
     ///
     /// # Errors
     /// Those of `read`; a [`Closed`](crate::flow::Closed) when the run ends while it waits.
-    pub(super) fn read(&self, buffer: &mut [u8], context: &Context) -> io::Result<usize> {
+    pub(in crate::stage) fn read(&self, buffer: &mut [u8], context: &Context) -> io::Result<usize> {
         if self.is_polled_for_reading {
             context.ready(self.as_fd(), PollFlags::POLLIN)?;
         }
@@ -158,7 +158,7 @@ impl Stream {
     ///
     /// # Errors
     /// Those of `write`; a [`Closed`](crate::flow::Closed) when the run ends while it waits.
-    pub(super) fn write(&self, bytes: &[u8], context: &Context) -> io::Result<usize> {
+    pub(in crate::stage) fn write(&self, bytes: &[u8], context: &Context) -> io::Result<usize> {
         let mut bytes = bytes;
         if self.kind == Kind::Terminal {
             bytes = &bytes[..bytes.len().min(TERMINAL_WRITE_BYTES)];
@@ -176,7 +176,7 @@ impl Stream {
     }
 
     /// How many bytes are left to read, when that can be known.
-    pub(super) fn left_bytes(&self) -> Option<u64> {
+    pub(in crate::stage) fn left_bytes(&self) -> Option<u64> {
         let size = match self.kind {
             Kind::Regular => metadata(&self.handle).ok()?.len(),
             Kind::Block => {
@@ -196,7 +196,7 @@ impl Stream {
     ///
     /// # Errors
     /// Those of `fstat`.
-    pub(super) fn length_bytes(&self) -> io::Result<u64> {
+    pub(in crate::stage) fn length_bytes(&self) -> io::Result<u64> {
         Ok(metadata(&self.handle)?.len())
     }
 
@@ -204,7 +204,7 @@ impl Stream {
     ///
     /// # Errors
     /// When the process has no descriptor left.
-    pub(super) fn duplicate(&self) -> io::Result<OwnedFd> {
+    pub(in crate::stage) fn duplicate(&self) -> io::Result<OwnedFd> {
         self.as_fd().try_clone_to_owned()
     }
 
@@ -212,7 +212,7 @@ impl Stream {
     ///
     /// # Errors
     /// Those of `close`: network file systems and quotas report here what `write` could not know yet.
-    pub(super) fn flush_by_close(&self) -> io::Result<()> {
+    pub(in crate::stage) fn flush_by_close(&self) -> io::Result<()> {
         // Without a free descriptor there is nothing to close; that says nothing about the bytes written.
         match self.duplicate() {
             Ok(duplicate) => checked_close(duplicate),
@@ -224,7 +224,7 @@ impl Stream {
     ///
     /// # Errors
     /// Those of `close`.
-    pub(super) fn close(self) -> io::Result<()> {
+    pub(in crate::stage) fn close(self) -> io::Result<()> {
         match self.handle {
             Handle::Own(file) => checked_close(file.into()),
             Handle::Stdin(_) | Handle::Stdout(_) => self.flush_by_close(),
@@ -269,7 +269,7 @@ fn kind_of(metadata: &Metadata, descriptor: &impl AsFd) -> Kind {
 }
 
 /// Whether two looks were at one file.
-pub(super) fn same_file(left: &Metadata, right: &Metadata) -> bool {
+pub(in crate::stage) fn same_file(left: &Metadata, right: &Metadata) -> bool {
     (left.dev(), left.ino()) == (right.dev(), right.ino())
 }
 
@@ -281,7 +281,7 @@ fn grow(pipe: &impl AsFd) {
 }
 
 /// What the system says, as it stands in a message: without a number, lower case.
-pub(super) fn reason(error: &io::Error) -> String {
+pub(in crate::stage) fn reason(error: &io::Error) -> String {
     let text = match error.raw_os_error() {
         Some(number) => Errno::from_raw(number).desc().to_owned(),
         None => error.to_string(),
@@ -321,7 +321,7 @@ mod tests {
         assert_eq!((stream.kind(), stream.medium()), (Kind::Pipe, Medium::Pipe));
         let bytes = fcntl(&stream, FcntlArg::F_GETPIPE_SZ).unwrap();
         // The system may have refused; it never shrinks.
-        assert!(bytes >= 4096 && bytes <= PIPE_BYTES, "{bytes}");
+        assert!((4096..=PIPE_BYTES).contains(&bytes), "{bytes}");
     }
 
     #[test]

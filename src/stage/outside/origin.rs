@@ -1,10 +1,10 @@
 //! What a source reads: a file, a FIFO, a device or standard input, from opening to its last byte.
 //! Knows nothing of arguments.
 
-use super::contract::{Context, Fault};
 use super::stream::{Handle, Kind, Stream, reason};
 use crate::diagnostic::printable;
 use crate::flow::{Closed, Medium, Outlet};
+use crate::stage::contract::{Context, Fault};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::poll::PollFlags;
@@ -16,11 +16,11 @@ use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::Path;
 
 /// How messages call descriptor 0.
-pub(super) const STDIN_NAME: &str = "standard input";
+pub(in crate::stage) const STDIN_NAME: &str = "standard input";
 
 /// An open origin.
 #[derive(Debug)]
-pub(super) struct Origin {
+pub(in crate::stage) struct Origin {
     stream: Stream,
     name: String,
     /// A FIFO that may have no writer yet.
@@ -32,7 +32,7 @@ impl Origin {
     ///
     /// # Errors
     /// Those of looking at it.
-    pub(super) fn stdin() -> anyhow::Result<Origin> {
+    pub(in crate::stage) fn stdin() -> anyhow::Result<Origin> {
         let stream = Stream::stdin().map_err(|error| Fault::failed(reason(&error)).of(STDIN_NAME))?;
         Ok(Origin { stream, name: STDIN_NAME.to_owned(), waits_for_writer: false })
     }
@@ -41,7 +41,7 @@ impl Origin {
     ///
     /// # Errors
     /// A [`Fault`] that names the file: those of the system, and that it is a directory or a socket.
-    pub(super) fn open(path: &Path) -> anyhow::Result<Origin> {
+    pub(in crate::stage) fn open(path: &Path) -> anyhow::Result<Origin> {
         let name = printable(path.as_os_str().as_bytes());
         let file_type = fs::metadata(path).map_err(|error| refusal(&error, &name))?.file_type();
         if file_type.is_dir() {
@@ -63,7 +63,7 @@ impl Origin {
     }
 
     /// How many bytes it will give, when that can be known.
-    pub(super) fn left_bytes(&self) -> Option<u64> {
+    pub(in crate::stage) fn left_bytes(&self) -> Option<u64> {
         self.stream.left_bytes()
     }
 
@@ -71,7 +71,7 @@ impl Origin {
     ///
     /// # Errors
     /// A [`Fault`] that names the file and the byte; a [`Closed`] when nobody wants more.
-    pub(super) fn pump(&self, outlet: &mut Outlet, context: &Context) -> anyhow::Result<()> {
+    pub(in crate::stage) fn pump(&self, outlet: &mut Outlet, context: &Context) -> anyhow::Result<()> {
         if self.waits_for_writer {
             // Without a writer a read would find the end at once. A writer who came and went is an end.
             context.waits_for(Medium::Opener);

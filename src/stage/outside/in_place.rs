@@ -2,7 +2,7 @@
 //! Knows nothing of who writes it.
 
 use super::beside::tolerant_sync;
-use super::contract::{Commit, Fault, Published};
+use crate::stage::contract::{Commit, Fault, Published};
 
 use super::stream::{Handle, Kind, Stream, reason, same_file};
 use super::target::{Target, signed};
@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 /// Where the bytes go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Manner {
+pub(in crate::stage) enum Manner {
     /// Behind what is there, which is all that is left after a failure.
     Append,
     /// From the beginning; what was there cannot be had back.
@@ -27,20 +27,20 @@ pub(super) enum Manner {
 
 /// How the file is written.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Terms {
+pub(in crate::stage) struct Terms {
     /// Where the bytes go.
-    pub(super) manner: Manner,
+    pub(in crate::stage) manner: Manner,
     /// The mode it gets in any case.
-    pub(super) mode: Option<u32>,
+    pub(in crate::stage) mode: Option<u32>,
     /// The mode of a file that was not there.
-    pub(super) new_mode: u32,
+    pub(in crate::stage) new_mode: u32,
     /// Whether it is synced.
-    pub(super) sync: bool,
+    pub(in crate::stage) sync: bool,
 }
 
 /// The commit.
 #[derive(Debug)]
-pub(super) struct FileInPlace {
+pub(in crate::stage) struct FileInPlace {
     /// As it was asked for.
     destination: PathBuf,
     path: PathBuf,
@@ -57,7 +57,7 @@ impl FileInPlace {
     ///
     /// # Errors
     /// A [`Fault`] that names `destination`.
-    pub(super) fn open(
+    pub(in crate::stage) fn open(
         destination: PathBuf,
         path: PathBuf,
         terms: Terms,

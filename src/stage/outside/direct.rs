@@ -1,11 +1,11 @@
 //! Sinks that write at once to what can neither be replaced nor undone: standard output, FIFOs, devices.
 //! Never creates a file, and never changes a mode.
 
-use super::contract::{Body, Context, Fault, Opening};
 use super::stream::{Handle, Kind, Stream, reason};
 use super::target::Target;
 use crate::diagnostic::printable;
 use crate::flow::{Closed, Medium};
+use crate::stage::contract::{Body, Context, Fault, Opening};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use std::fs::{self, File, OpenOptions};
@@ -25,7 +25,7 @@ const READER_INTERVAL: Duration = Duration::from_millis(20);
 ///
 /// # Errors
 /// Those of looking at it.
-pub(super) fn open_stdout(opening: &mut Opening<'_>) -> anyhow::Result<Body> {
+pub(in crate::stage) fn open_stdout(opening: &mut Opening<'_>) -> anyhow::Result<Body> {
     let fault = |error: io::Error| Fault::failed(reason(&error)).of(STDOUT_NAME);
     let stream = Stream::stdout().map_err(fault)?;
     watch(&stream, opening).map_err(fault)?;
@@ -37,7 +37,7 @@ pub(super) fn open_stdout(opening: &mut Opening<'_>) -> anyhow::Result<Body> {
 ///
 /// # Errors
 /// Those of opening it.
-pub(super) fn open_device(path: &Path, opening: &mut Opening<'_>) -> anyhow::Result<Body> {
+pub(in crate::stage) fn open_device(path: &Path, opening: &mut Opening<'_>) -> anyhow::Result<Body> {
     let subject = printable(path.as_os_str().as_bytes());
     let fault = |error: io::Error| Fault::failed(reason(&error)).of(&subject);
     let file = open_without_waiting(path).map_err(fault)?;
@@ -49,7 +49,7 @@ pub(super) fn open_device(path: &Path, opening: &mut Opening<'_>) -> anyhow::Res
 }
 
 /// A sink on a FIFO: it waits in its stage until somebody reads.
-pub(super) fn open_fifo(path: PathBuf, opening: &mut Opening<'_>) -> Body {
+pub(in crate::stage) fn open_fifo(path: PathBuf, opening: &mut Opening<'_>) -> Body {
     opening.cannot_be_undone(printable(path.as_os_str().as_bytes()));
     Body::sink(move |inlet, context| {
         let subject = printable(path.as_os_str().as_bytes());

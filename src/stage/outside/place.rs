@@ -12,11 +12,11 @@
 //! Where the file system cannot exchange, the old file gets a second name (a hard link) before the rename.
 
 use super::beside::{Beside, tolerant_sync};
-use super::contract::{Commit, Existing, Fault, Published};
 use super::destination::FilePlace;
 use super::stream::{Handle, Stream, reason};
 use super::target::Target;
 use crate::diagnostic::printable;
+use crate::stage::contract::{Commit, Existing, Fault, Published};
 use nix::errno::Errno;
 use nix::sys::stat::{FileStat, Mode, fchmod};
 use nix::unistd::{AccessFlags, Gid, Uid, eaccess, fchown};
@@ -27,20 +27,20 @@ use std::sync::Arc;
 
 /// How the file is to be put in place.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Terms {
+pub(in crate::stage) struct Terms {
     /// What if there is a file already, or at the end.
-    pub(super) existing: Existing,
+    pub(in crate::stage) existing: Existing,
     /// The mode it gets, in place of that of the file it replaces, or of `new_mode`.
-    pub(super) mode: Option<u32>,
+    pub(in crate::stage) mode: Option<u32>,
     /// The mode of a file that replaces none.
-    pub(super) new_mode: u32,
+    pub(in crate::stage) new_mode: u32,
     /// Whether a new file is synced, too.
-    pub(super) sync: bool,
+    pub(in crate::stage) sync: bool,
 }
 
 /// The commit.
 #[derive(Debug)]
-pub(super) struct PlacedFile {
+pub(in crate::stage) struct PlacedFile {
     /// As it was asked for.
     destination: PathBuf,
     /// The same, for messages.
@@ -57,7 +57,7 @@ impl PlacedFile {
     ///
     /// # Errors
     /// A [`Fault`] that names `destination`.
-    pub(super) fn create(
+    pub(in crate::stage) fn create(
         destination: PathBuf,
         place: &FilePlace,
         terms: Terms,
@@ -233,7 +233,6 @@ mod tests {
         let path = directory.path().join("out");
         fs::write(&path, "old").unwrap();
         if std::os::unix::fs::chown(&path, Some(12345), Some(54321)).is_err() {
-            println!("skipped: only root may give files away");
             return;
         }
         write_through(words!["write", &path], b"new").unwrap();
@@ -366,7 +365,6 @@ mod tests {
         fs::write(&path, "old").unwrap();
         fs::set_permissions(&path, Permissions::from_mode(0o444)).unwrap();
         if nix::unistd::geteuid().is_root() {
-            println!("skipped: root may write anything");
             return;
         }
         assert_eq!(fault(open(words!["write", &path])).message, "permission denied");

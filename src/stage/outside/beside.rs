@@ -36,7 +36,7 @@ enum State {
 
 /// A file beside its final place. Dropped, it leaves what was there before, and nothing else.
 #[derive(Debug)]
-pub(super) struct Beside {
+pub(in crate::stage) struct Beside {
     directory: OwnedFd,
     name: OsString,
     temporary: OsString,
@@ -50,7 +50,7 @@ impl Beside {
     ///
     /// # Errors
     /// Those of `open`.
-    pub(super) fn create(directory: &Path, name: &OsStr) -> io::Result<(Beside, File)> {
+    pub(in crate::stage) fn create(directory: &Path, name: &OsStr) -> io::Result<(Beside, File)> {
         // By descriptor: the directory may be renamed meanwhile, and its path may be too long for a longer name.
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         let directory = open(directory, flags, Mode::empty())?;
@@ -63,14 +63,14 @@ impl Beside {
     }
 
     /// The file in place now, if it is a regular one.
-    pub(super) fn present(&self) -> Option<FileStat> {
+    pub(in crate::stage) fn present(&self) -> Option<FileStat> {
         let stat = fstatat(&self.directory, &*self.name, AtFlags::AT_SYMLINK_NOFOLLOW).ok()?;
         let kind = SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT;
         (kind == SFlag::S_IFREG).then_some(stat)
     }
 
     /// The name of what [`Beside::settle`] or [`Beside::discard`] would remove now.
-    pub(super) fn left_over(&self) -> &OsStr {
+    pub(in crate::stage) fn left_over(&self) -> &OsStr {
         if self.state == State::Kept { &self.backup } else { &self.temporary }
     }
 
@@ -78,7 +78,7 @@ impl Beside {
     ///
     /// # Errors
     /// Those of `rename`.
-    pub(super) fn replace(&mut self) -> Result<(), Errno> {
+    pub(in crate::stage) fn replace(&mut self) -> Result<(), Errno> {
         self.state = match (self.present(), self.rename(RenameFlags::empty())?) {
             (Some(_), ()) => State::Replaced,
             (None, ()) => State::New,
@@ -90,7 +90,7 @@ impl Beside {
     ///
     /// # Errors
     /// `EEXIST` when there is one; others of `rename` and `link`.
-    pub(super) fn place_new(&mut self) -> Result<(), Errno> {
+    pub(in crate::stage) fn place_new(&mut self) -> Result<(), Errno> {
         match self.rename(RenameFlags::RENAME_NOREPLACE) {
             Err(error) if is_unsupported(error) => {
                 linkat(&self.directory, &*self.temporary, &self.directory, &*self.name, AtFlags::empty())?;
@@ -107,7 +107,7 @@ impl Beside {
     ///
     /// # Errors
     /// Those of `rename`.
-    pub(super) fn exchange(&mut self) -> Result<(), Errno> {
+    pub(in crate::stage) fn exchange(&mut self) -> Result<(), Errno> {
         loop {
             match self.rename(RenameFlags::RENAME_EXCHANGE) {
                 Err(Errno::ENOENT) => match self.place_new() {
@@ -144,7 +144,7 @@ impl Beside {
     }
 
     /// Whether [`Beside::take_back`] can do what it is for.
-    pub(super) fn has_way_back(&self) -> bool {
+    pub(in crate::stage) fn has_way_back(&self) -> bool {
         self.state != State::Replaced
     }
 
@@ -152,7 +152,7 @@ impl Beside {
     ///
     /// # Errors
     /// Those of `rename`.
-    pub(super) fn take_back(&mut self) -> Result<(), Errno> {
+    pub(in crate::stage) fn take_back(&mut self) -> Result<(), Errno> {
         let Beside { directory, name, .. } = &*self;
         let flags = RenameFlags::empty();
         self.state = match self.state {
@@ -178,7 +178,7 @@ impl Beside {
     ///
     /// # Errors
     /// Those of `unlink`.
-    pub(super) fn settle(&mut self) -> Result<(), Errno> {
+    pub(in crate::stage) fn settle(&mut self) -> Result<(), Errno> {
         let removed = match self.state {
             State::Exchanged | State::Beside | State::Kept => self.remove(self.left_over()),
             State::New | State::Replaced | State::Over => Ok(()),
@@ -191,7 +191,7 @@ impl Beside {
     ///
     /// # Errors
     /// Those of `unlink`.
-    pub(super) fn discard(&mut self) -> Result<(), Errno> {
+    pub(in crate::stage) fn discard(&mut self) -> Result<(), Errno> {
         if self.state == State::Beside { self.settle() } else { Ok(()) }
     }
 
@@ -199,7 +199,7 @@ impl Beside {
     ///
     /// # Errors
     /// Those that mean lost bytes.
-    pub(super) fn sync_directory(&self) -> Result<(), Errno> {
+    pub(in crate::stage) fn sync_directory(&self) -> Result<(), Errno> {
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         match openat(&self.directory, ".", flags, Mode::empty()) {
             Ok(directory) => tolerant_sync(&directory),
@@ -272,7 +272,7 @@ fn cut(name: &OsStr, room: usize) -> &OsStr {
 ///
 /// # Errors
 /// Those that mean lost bytes.
-pub(super) fn tolerant_sync(file: impl AsFd) -> Result<(), Errno> {
+pub(in crate::stage) fn tolerant_sync(file: impl AsFd) -> Result<(), Errno> {
     match fsync(file) {
         Err(Errno::EINVAL | Errno::EOPNOTSUPP | Errno::ENOSYS) => Ok(()),
         other => other,
