@@ -258,6 +258,21 @@ fn head_ends_a_stdin_that_never_ends_and_its_output_is_published() {
 }
 
 #[test]
+fn enough_is_heard_through_every_stage_in_between_while_the_source_is_silent() {
+    let world = World::new();
+    let mut child = world
+        .weir("pass | upper | throttle 1G | tee { head -n 1 | write first } | head -n 2 | write out")
+        .spawn(|command| command.stdin(Stdio::piped()));
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(b"one\ntwo\n").unwrap();
+    let guard = Patience::with(&child);
+    let status = child.wait().unwrap();
+    drop((guard, stdin));
+    assert!(status.success());
+    assert_eq!((world.bytes("first"), world.bytes("out")), (b"ONE\n".to_vec(), b"ONE\nTWO\n".to_vec()));
+}
+
+#[test]
 fn a_closed_stdout_ends_an_endless_source_as_sigpipe_would() {
     let world = World::new();
     let mut child = world.weir("read /dev/zero").spawn(|command| command.stdout(Stdio::piped()).stderr(Stdio::piped()));
