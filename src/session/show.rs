@@ -98,14 +98,16 @@ impl Shown {
     /// The end of a run: why it failed, then the report if it is wanted.
     pub(super) fn end(&self, ended: &Report, text: &[u8], spans: &[Option<Span>], was_shown: bool) {
         let detail = if self.arguments.is_verbose { Detail::Everything } else { Detail::RootCause };
+        let mut said = String::new();
         let is_wanted = self.arguments.wants_report || was_shown;
         if is_wanted && !self.arguments.is_quiet && ended.outcome != Outcome::HungUp {
             let columns = Terminal::of_stderr()
                 .filter(Terminal::is_terminal)
                 .map_or(usize::MAX, |terminal| usize::from(terminal.size().0));
-            tell(&report(ended, &judge(&ended.reading, None), columns, self.look));
+            said = report(ended, &judge(&ended.reading, None), columns, self.look);
         }
-        tell(&failures(ended, text, spans, detail));
+        said.push_str(&failures(ended, text, spans, detail));
+        tell(&said);
     }
 
     /// How a run of a batch is called: by its operands.

@@ -3,7 +3,9 @@
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::stat::{SFlag, fstat};
+use nix::sys::signal::{SigSet, SigmaskHow, Signal};
+use nix::sys::stat::{SFlag, fstat, major, minor};
+use nix::sys::termios::{LocalFlags, tcgetattr};
 use nix::unistd::{getpgrp, tcgetpgrp, write};
 use std::env;
 use std::io::{self, IsTerminal};
@@ -74,6 +76,13 @@ impl Terminal {
         !self.is_terminal || tcgetpgrp(&self.stream).map_or(true, |group| group == getpgrp())
     }
 
+    /// Whether lines are typed on it and seen while they are typed. Not so while a pager has it, or somebody is asked for a
+    /// passphrase: then it is no place for a picture.
+    pub(super) fn is_cooked(&self) -> bool {
+        let cooked = LocalFlags::ICANON | LocalFlags::ECHO;
+        !self.is_terminal || tcgetattr(&self.stream).map_or(true, |modes| modes.local_flags.contains(cooked))
+    }
+
     /// Whether a write would go through within `patience`; not so on a terminal stopped by Ctrl-S.
     pub(super) fn is_writable(&self, patience: Duration) -> bool {
         let mut asked = [PollFd::new(self.stream.as_fd(), PollFlags::POLLOUT)];
@@ -83,14 +92,22 @@ impl Terminal {
 
     /// Writes a text as a whole, and waits for whoever reads it; but not for long on a terminal, which Ctrl-S may have stopped.
     pub fn tell(&self, text: &str) {
-        const PATIENCE: Duration = Duration::from_millis(500);
-        if !self.is_terminal || self.is_writable(PATIENCE) {
+        const PATIENCE: Duration = Duration::from_millis(300);
+        if !text.is_empty() && (!self.is_terminal || self.is_writable(PATIENCE)) {
             self.write(text.as_bytes());
         }
     }
 
     /// Writes as much as it takes. An error is no news to anybody: who would read of it.
-    pub(super) fn write(&self, mut bytes: &[u8]) {
+    pub(super) fn write(&self, bytes: &[u8]) {
+        // In the background of a terminal with `tostop` a write would stop the process; blocked, the signal is not even sent.
+        let before = SigSet::from(Signal::SIGTTOU).thread_swap_mask(SigmaskHow::SIG_BLOCK);
+        self.write_all(bytes);
+        // Only what could be set could fail to be set back.
+        let _ = before.and_then(|mask| mask.thread_set_mask());
+    }
+
+    fn write_all(&self, mut bytes: &[u8]) {
         const PATIENCE: Duration = Duration::from_millis(100);
         while !bytes.is_empty() {
             match write(&self.stream, bytes) {
@@ -104,11 +121,17 @@ impl Terminal {
     }
 }
 
+/// Whether two descriptors are of one device.
 fn same_device(a: BorrowedFd<'_>, b: BorrowedFd<'_>) -> bool {
+    /// `/dev/tty`: whichever terminal controls the process.
+    const CONTROLLING: (u64, u64) = (5, 0);
     let device = |stream| {
         let status = fstat(stream).ok()?;
         let is_device = SFlag::from_bits_truncate(status.st_mode) & SFlag::S_IFMT == SFlag::S_IFCHR;
-        is_device.then_some(status.st_rdev)
+        is_device.then_some((major(status.st_rdev), minor(status.st_rdev)))
     };
-    device(a).is_some_and(|number| Some(number) == device(b))
+    let (Some(of_a), Some(of_b)) = (device(a), device(b)) else { return false };
+    // Of a terminal that does not control the process, its foreground is not told.
+    let is_controlling = |stream: BorrowedFd<'_>| tcgetpgrp(stream).is_ok();
+    of_a == of_b || ([of_a, of_b].contains(&CONTROLLING) && is_controlling(a) && is_controlling(b))
 }
