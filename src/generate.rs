@@ -3,7 +3,8 @@
 
 use crate::cli::{Cli, Generated};
 use crate::exit::Exit;
-use crate::stage::{Entry, Groups, Role, TABLE};
+use crate::plan::usage;
+use crate::stage::{Entry, Role, TABLE};
 use clap::CommandFactory;
 use clap_complete::Shell;
 use std::io;
@@ -124,19 +125,13 @@ fn man() -> io::Result<Vec<u8>> {
 /// What the man page says of a stage.
 fn stage(text: &mut Roff, entry: &Entry) {
     let mut command = entry.command();
-    let usage = command.render_usage().to_string();
-    let usage = usage.strip_prefix("Usage: ").unwrap_or(&usage);
     text.subsection(entry.name);
     text.line(&format!("{} ({}).", summary(entry), role(entry.role)));
     let about = command.get_long_about().map(ToString::to_string).unwrap_or_default();
     for paragraph in about.split("\n\n").skip(1) {
         text.paragraph(paragraph);
     }
-    let groups = match entry.groups {
-        Groups::None => "",
-        Groups::Branches => " { CHAIN }...",
-    };
-    text.literal(&[if usage.contains('{') { usage.to_string() } else { format!("{usage}{groups}") }]);
+    text.literal(&[usage(entry)]);
     // Builds what is implied, so that an option's form is the one its help shows.
     command.build();
     for argument in command.get_arguments().filter(|argument| !argument.is_hide_set()) {
@@ -201,7 +196,12 @@ impl Roff {
             if escaped.starts_with('.') {
                 self.0.push_str("\\&");
             }
-            self.0.push_str(&escaped);
+            for character in escaped.chars() {
+                match character.is_ascii() {
+                    true => self.0.push(character),
+                    false => self.0.push_str(&format!("\\[u{:04X}]", u32::from(character))),
+                }
+            }
             self.0.push('\n');
         }
     }
@@ -278,7 +278,7 @@ mod tests {
     #[test]
     fn text_is_never_taken_for_a_request() {
         let mut roff = Roff(String::new());
-        roff.line(".so x\n'y\n\\n -a");
-        assert_eq!(roff.0, "\\&.so x\n\\(aqy\n\\en \\-a\n");
+        roff.line(".so x\n'y\n\\n -a ß");
+        assert_eq!(roff.0, "\\&.so x\n\\(aqy\n\\en \\-a \\[u00DF]\n");
     }
 }

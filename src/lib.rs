@@ -5,9 +5,9 @@
 //! | module | what it does |
 //! |---|---|
 //! | [`session`] | one call: from the command line to the way the process ends |
-//! | [`cli`] | the command line of `weir` itself, as clap arguments |
 //! | [`generate`] | man page and completions, out of `cli` and the stage table |
 //! | [`view`] | readings and reports to what people see |
+//! | [`cli`] | the command line of `weir` itself, as clap arguments |
 //! | [`engine`] | threads, ends, commits, signals: a plan to a report |
 //! | [`verdict`] | readings to what limits the run |
 //! | [`plan`] | a chain to a checked plan, and preflight |

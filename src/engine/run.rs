@@ -121,6 +121,8 @@ pub struct Running<'a> {
     is_hung_up: bool,
     /// Until when what still runs may end by itself.
     grace_until_nanos: Option<u64>,
+    /// When the loop last looked around.
+    seen_nanos: u64,
 }
 
 impl<'a> Running<'a> {
@@ -147,6 +149,7 @@ impl<'a> Running<'a> {
             cancelled: None,
             is_hung_up: false,
             grace_until_nanos: None,
+            seen_nanos: process.clock.now_nanos(),
         }
     }
 
@@ -172,6 +175,7 @@ impl<'a> Running<'a> {
             self.hear();
             self.obey_signals(notice);
             self.watch_for_a_stall();
+            self.seen_nanos = self.shared.clock.now_nanos();
         }
         self.finish()
     }
@@ -202,7 +206,6 @@ impl<'a> Running<'a> {
             let is_gone = gone.next() == Some(true);
             if is_gone {
                 watched.input.hang_up();
-                self.is_hung_up = true;
             }
             !is_gone
         });
@@ -246,7 +249,10 @@ impl<'a> Running<'a> {
                 Signal::SIGUSR1 => notice(Notice::Status),
                 Signal::SIGWINCH => notice(Notice::Resized),
                 Signal::SIGTSTP => self.stop(notice),
-                Signal::SIGCONT => notice(Notice::Resumed),
+                Signal::SIGCONT => {
+                    self.leave_out_an_unseen_stop();
+                    notice(Notice::Resumed);
+                }
                 ending => self.cancel(Outcome::Cancelled(ending as i32)),
             }
         }
@@ -262,6 +268,15 @@ impl<'a> Running<'a> {
         // Not refused to anybody for itself; if it were, the clock would only have stood still for a moment.
         let _ = raise(Signal::SIGSTOP);
         self.shared.clock.thaw();
+    }
+
+    /// A SIGSTOP cannot be caught: the time since the loop last looked around was spent in it, but for a tick at most.
+    fn leave_out_an_unseen_stop(&self) {
+        let unseen_nanos = self.shared.clock.now_nanos().saturating_sub(self.seen_nanos);
+        let unseen = Duration::from_nanos(unseen_nanos).saturating_sub(TICK);
+        if unseen > TICK {
+            self.shared.clock.skip(unseen);
+        }
     }
 
     fn watch_for_a_stall(&mut self) {

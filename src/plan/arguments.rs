@@ -3,7 +3,7 @@
 
 use crate::diagnostic::{Mistake, printable};
 use crate::lang::{Call, Span, Word};
-use crate::stage::{DATA_MARK, Entry, Example, Stage};
+use crate::stage::{DATA_MARK, Entry, Example, Groups, Stage};
 use clap::Command;
 use clap::error::{ContextKind, ContextValue, Error, ErrorKind};
 use std::ffi::OsString;
@@ -81,10 +81,20 @@ pub(super) fn parse(entry: &Entry, written: &Written) -> Result<Parsed, Box<Mist
     }
 }
 
+/// How a stage is called, groups included: `tee [OPTIONS] [PATH]... [{ CHAIN }]...`.
+pub fn usage(entry: &Entry) -> String {
+    let usage = entry.command().render_usage().to_string();
+    let usage = usage.strip_prefix("Usage: ").unwrap_or(&usage);
+    match entry.groups {
+        Groups::Branches if !usage.contains('{') => format!("{usage} [{{ CHAIN }}]..."),
+        Groups::Branches | Groups::None => usage.to_string(),
+    }
+}
+
 /// The help of a stage, with its examples.
 pub fn help(entry: &Entry) -> String {
     let examples = entry.examples.iter().map(example).collect::<String>();
-    let mut command = entry.command().term_width(100);
+    let mut command = entry.command().term_width(100).override_usage(usage(entry));
     if !examples.is_empty() {
         command = command.after_long_help(format!("Examples:\n{}", examples.trim_end()));
     }
@@ -104,9 +114,8 @@ struct Blame<'a> {
 }
 
 impl Blame<'_> {
-    fn mistake(mut self) -> Mistake {
-        let usage = self.command.render_usage().to_string();
-        let usage = usage.strip_prefix("Usage: ").unwrap_or(&usage).to_string();
+    fn mistake(self) -> Mistake {
+        let usage = usage(self.entry);
         let name = self.entry.name;
         match self.error.kind() {
             ErrorKind::UnknownArgument => self.unknown(&usage),
@@ -145,6 +154,7 @@ impl Blame<'_> {
         let at = rest.or_else(|| self.flag(&argument, 0)).or_else(|| self.equal(&argument, 0));
         let span = at.map_or(&self.written.name, |at| &self.written.words[at].span).clone();
         let argument = shown(&argument);
+        let word = at.map_or_else(|| argument.clone(), |at| self.written.words[at].text());
         let mistake = if rest.is_none() && argument.starts_with('-') && argument != "-" {
             Mistake::error(span.clone(), format!("`{name}` has no option `{}`", printable(&argument)))
                 .label("unknown option")
@@ -154,7 +164,7 @@ impl Blame<'_> {
         };
         let Some(meant) = self.string(ContextKind::SuggestedArg) else {
             let mistake = if self.error.get(ContextKind::Suggested).is_some() {
-                mistake.help(format!("if it is no option, put `--` in front of it: `{name} -- {argument}`"))
+                mistake.help(format!("if it is no option, put `--` in front of it: `{name} -- {word}`"))
             } else {
                 mistake
             };
@@ -351,9 +361,9 @@ mod tests {
         );
         assert!(report("gzip --levl=3 | upper").ends_with("type:\n  gzip --level=3 | upper\n"));
         assert_eq!(
-            blame("buffer -5"),
-            "`buffer` has no option `-5`|^^ unknown option|\
-             if it is no option, put `--` in front of it: `buffer -- -5`|\
+            blame("buffer -5M"),
+            "`buffer` has no option `-5`|^^^ unknown option|\
+             if it is no option, put `--` in front of it: `buffer -- -5M`|\
              usage: buffer [OPTIONS] <SIZE>|`buffer --help` says more"
         );
     }

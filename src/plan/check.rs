@@ -149,7 +149,7 @@ impl Checker {
                 let rest: Vec<String> = rest.map(|(_, call)| text_of(call)).collect();
                 mistake.help(format!("put it first: `{} | {}`", text_of(call), rest.join(" | ")))
             } else if first.name.bytes() == call.name.bytes() {
-                let more = call.arguments.iter().map(text_of_argument).collect::<Vec<_>>().join(" ");
+                let more = arguments_of(call);
                 mistake.help(format!("to take one after the other: `{} {more}`", text_of(first)))
             } else {
                 mistake.also(first.name.span.clone(), "the source").help("a chain has one source")
@@ -168,12 +168,12 @@ impl Checker {
                 .iter()
                 .find(|entry| entry.role == Role::Filter && entry.groups == Groups::Branches);
             if let Some(copier) = copier {
-                mistake = mistake.help(format!(
-                    "to keep a copy and go on: `{} {{ {} }} | {}`",
-                    copier.name,
-                    text_of(call),
-                    text_of(next)
-                ));
+                // A sink that has branches differs from the filter that has them only in that.
+                let has_branches =
+                    self.entry(&call.name).is_some_and(|entry| entry.groups == Groups::Branches);
+                let copy = if has_branches { arguments_of(call) } else { format!("{{ {} }}", text_of(call)) };
+                let (copier, next) = (copier.name, text_of(next));
+                mistake = mistake.help(format!("to keep a copy and go on: `{copier} {copy} | {next}`"));
             }
             self.mistakes.push(mistake);
         }
@@ -286,9 +286,12 @@ fn stray_group(entry: &Entry, group: &Group) -> Mistake {
 
 /// A call as it would be typed.
 fn text_of(call: &Call) -> String {
-    let words = call.arguments.iter().map(text_of_argument);
-    let words = std::iter::once(text_of_word(&call.name)).chain(words);
-    words.collect::<Vec<_>>().join(" ")
+    let text = format!("{} {}", text_of_word(&call.name), arguments_of(call));
+    text.trim_end().to_string()
+}
+
+fn arguments_of(call: &Call) -> String {
+    call.arguments.iter().map(text_of_argument).collect::<Vec<_>>().join(" ")
 }
 
 fn text_of_argument(argument: &Argument) -> String {
@@ -351,6 +354,7 @@ weir: `write` ends a chain: `gzip` cannot follow it
  = help: to keep a copy and go on: `tee { write a } | gzip`
 ";
         assert_eq!(report("write a | gzip"), expected);
+        assert!(report("branch { write a } | gzip").contains("go on: `tee { write a } | gzip`"));
     }
 
     #[test]

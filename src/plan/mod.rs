@@ -18,7 +18,7 @@ use crate::flow::{Bounds, CHUNK_BYTES, LinkInfo, PAGE_BYTES, Scheme, StageInfo};
 use crate::lang::{Chain, Span};
 use crate::stage::{Entry, Role, Stage};
 
-pub use arguments::help;
+pub use arguments::{help, usage};
 pub use dry_run::dry_run;
 pub use facts::{Claims, Facts, Fate, OutputFact, Problem};
 pub use preflight::{Stream, Streams, preflight};

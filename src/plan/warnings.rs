@@ -88,7 +88,7 @@ fn warning(plan: &Plan, at: usize, given: &Content) -> Option<Mistake> {
         (Nature::Text, Content::Named(file)) => Some(
             Mistake::warning(span, format!("`{name}` changes compressed bytes, by the name of `{file}`"))
                 .label("the result cannot be decompressed")
-                .help(format!("decompress first: `decompress | {name}`")),
+                .help(format!("put a stage that decompresses in front of `{name}`")),
         ),
         (Nature::Compressor, Content::Compressed(by)) => {
             let by_name = plan.stages[*by].name;
@@ -100,7 +100,7 @@ fn warning(plan: &Plan, at: usize, given: &Content) -> Option<Mistake> {
         (Nature::Compressor, Content::Named(file)) => Some(
             Mistake::warning(span, format!("`{name}` compresses `{file}`, which is compressed, by its name"))
                 .label("gains nothing")
-                .help(format!("for another format, decompress first: `decompress | {name}`")),
+                .help(format!("for another format, put a stage that decompresses in front of `{name}`")),
         ),
         (Nature::Decompressor, Content::Changed(by)) => {
             let by_name = plan.stages[*by].name;
