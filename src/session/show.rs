@@ -12,7 +12,7 @@ use crate::stage::Touch;
 use crate::verdict::judge;
 use crate::view::tell;
 use crate::view::{
-    Detail, Live, LiveSettings, Look, Progress, StdStream, Terminal, failures, report, status_line,
+    DataOn, Detail, Live, LiveSettings, Look, Progress, Terminal, failures, report, status_line,
 };
 use nix::sys::signal::Signal;
 use std::ffi::OsString;
@@ -59,10 +59,11 @@ impl Shown {
     /// How a run of `plan` is shown while it lasts.
     pub(super) fn live(&self, plan: &Plan) -> LiveSettings {
         let touches = plan.stages.iter().flat_map(|planned| planned.stage.touches());
-        let data_on = touches.filter_map(|touch| match touch {
-            Touch::Stdin => Some(StdStream::Input),
-            Touch::Stdout { .. } => Some(StdStream::Output),
-            Touch::Read(_) | Touch::Write(_) => None,
+        let data_on = touches.map(|touch| match touch {
+            Touch::Stdin => DataOn::Stdin,
+            Touch::Stdout { .. } => DataOn::Stdout,
+            Touch::Read(path) => DataOn::Named(path),
+            Touch::Write(destination) => DataOn::Named(destination.path),
         });
         LiveSettings {
             progress: self.arguments.progress,

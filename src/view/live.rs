@@ -5,7 +5,7 @@ use super::canvas::Canvas;
 use super::look::Look;
 use super::picture::{Frame, Size, picture};
 use super::progress::status_line;
-use super::terminal::{StdStream, Terminal};
+use super::terminal::{DataOn, Terminal};
 use crate::flow::Reading;
 use crate::verdict::judge;
 use std::collections::VecDeque;
@@ -47,8 +47,8 @@ pub struct LiveSettings {
     pub progress: Progress,
     /// The time from frame to frame; `None` for 0.1 s, and 1 s for plain lines. Held between 20 ms and an hour.
     pub interval: Option<Duration>,
-    /// The standard streams that the chain itself reads or writes.
-    pub data_on: Vec<StdStream>,
+    /// What the chain itself reads and writes.
+    pub data_on: Vec<DataOn>,
     /// Characters and colours.
     pub look: Look,
 }

@@ -4,22 +4,28 @@
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal};
-use nix::sys::stat::{SFlag, fstat, major, minor};
+use nix::sys::stat::{FileStat, SFlag, fstat, major, minor, stat};
 use nix::sys::termios::{LocalFlags, tcgetattr};
 use nix::unistd::{getpgrp, tcgetpgrp, write};
 use std::env;
 use std::io::{self, IsTerminal};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
 use std::time::Duration;
 
-/// A standard stream that carries the data of a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StdStream {
+/// What carries the data of a run, and may be a terminal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DataOn {
     /// Standard input.
-    Input,
+    Stdin,
     /// Standard output.
-    Output,
+    Stdout,
+    /// What has this name, as `/dev/tty`.
+    Named(PathBuf),
 }
+
+/// The number of `/dev/tty`.
+const CONTROLLING: (u64, u64) = (5, 0);
 
 /// Where the view goes: stderr, by a descriptor of its own, so that no lock is shared with whoever else writes there.
 #[derive(Debug)]
@@ -62,12 +68,20 @@ impl Terminal {
         terminal_size::terminal_size_of(&self.stream).map_or((80, 24), |(columns, rows)| (columns.0, rows.0))
     }
 
-    /// Whether one of the streams is this very terminal: what is drawn would be mixed with data.
-    pub(super) fn is_shared_with(&self, streams: &[StdStream]) -> bool {
-        streams.iter().any(|stream| match stream {
-            StdStream::Input => same_device(self.stream.as_fd(), io::stdin().as_fd()),
-            StdStream::Output => same_device(self.stream.as_fd(), io::stdout().as_fd()),
-        })
+    /// Whether one of them is this very terminal: what is drawn would be mixed with data.
+    pub(super) fn is_shared_with(&self, data_on: &[DataOn]) -> bool {
+        let status = |data_on: &DataOn| match data_on {
+            DataOn::Stdin => fstat(io::stdin()),
+            DataOn::Stdout => fstat(io::stdout()),
+            DataOn::Named(path) => stat(path),
+        };
+        let Some(own) = fstat(&self.stream).ok().and_then(device) else { return false };
+        // `/dev/tty` is whichever terminal controls the process, and only of that one the foreground is told.
+        let is_same = |other| {
+            let is_controlling = || [own, other].contains(&CONTROLLING) && tcgetpgrp(&self.stream).is_ok();
+            own == other || is_controlling()
+        };
+        data_on.iter().filter_map(|data_on| status(data_on).ok().and_then(device)).any(is_same)
     }
 
     /// Whether the process may write to it without being a nuisance: it is not, in the background of its own terminal.
@@ -121,17 +135,8 @@ impl Terminal {
     }
 }
 
-/// Whether two descriptors are of one device.
-fn same_device(a: BorrowedFd<'_>, b: BorrowedFd<'_>) -> bool {
-    /// `/dev/tty`: whichever terminal controls the process.
-    const CONTROLLING: (u64, u64) = (5, 0);
-    let device = |stream| {
-        let status = fstat(stream).ok()?;
-        let is_device = SFlag::from_bits_truncate(status.st_mode) & SFlag::S_IFMT == SFlag::S_IFCHR;
-        is_device.then_some((major(status.st_rdev), minor(status.st_rdev)))
-    };
-    let (Some(of_a), Some(of_b)) = (device(a), device(b)) else { return false };
-    // Of a terminal that does not control the process, its foreground is not told.
-    let is_controlling = |stream: BorrowedFd<'_>| tcgetpgrp(stream).is_ok();
-    of_a == of_b || ([of_a, of_b].contains(&CONTROLLING) && is_controlling(a) && is_controlling(b))
+/// The number of a character device.
+fn device(status: FileStat) -> Option<(u64, u64)> {
+    let is_device = SFlag::from_bits_truncate(status.st_mode) & SFlag::S_IFMT == SFlag::S_IFCHR;
+    is_device.then_some((major(status.st_rdev), minor(status.st_rdev)))
 }
