@@ -5,4 +5,5 @@
 mod cases;
 mod faults;
 mod harness;
+mod interop;
 mod tidy;
