@@ -9,12 +9,15 @@ mod buffer;
 mod case;
 mod contract;
 mod discard;
+mod generate;
 mod gunzip;
 mod gzip;
 mod head;
 mod level;
 mod lower;
 mod pass;
+mod prose;
+mod randomness;
 mod spool;
 mod tee;
 #[cfg(test)]
@@ -33,6 +36,7 @@ pub const TABLE: &[Entry] = &[
     tee::BRANCH_ENTRY,
     buffer::ENTRY,
     discard::ENTRY,
+    generate::ENTRY,
     gunzip::ENTRY,
     gzip::ENTRY,
     head::ENTRY,
