@@ -8,151 +8,29 @@ const PHRASE_BYTES_MAX: usize = 40;
 /// The longest line there can be.
 const LINE_BYTES_MAX: usize = 4 * PHRASE_BYTES_MAX;
 
-const QUALITIES: [&str; 32] = [
-    "quiet", "old", "narrow", "bright", "cold", "patient", "heavy", "little", "distant", "green", "careful",
-    "hollow", "early", "wooden", "gentle", "broken", "hungry", "modest", "silver", "crooked", "famous",
-    "thirsty", "plain", "eager", "dusty", "sudden", "loyal", "muddy", "ripe", "blue", "faint", "solemn",
-];
-const THINGS: [&str; 64] = [
-    "river",
-    "harbour",
-    "miller",
-    "garden",
-    "letter",
-    "bridge",
-    "teacher",
-    "window",
-    "valley",
-    "sailor",
-    "orchard",
-    "engine",
-    "market",
-    "lantern",
-    "captain",
-    "village",
-    "mirror",
-    "weaver",
-    "stone",
-    "ladder",
-    "forest",
-    "keeper",
-    "kettle",
-    "meadow",
-    "painter",
-    "tower",
-    "wagon",
-    "stranger",
-    "cellar",
-    "island",
-    "blanket",
-    "neighbour",
-    "fox",
-    "baker",
-    "cloud",
-    "road",
-    "apple",
-    "judge",
-    "hammer",
-    "violin",
-    "shadow",
-    "barrel",
-    "doctor",
-    "gate",
-    "winter",
-    "anchor",
-    "pocket",
-    "singer",
-    "chimney",
-    "puzzle",
-    "horse",
-    "ribbon",
-    "mountain",
-    "clerk",
-    "bell",
-    "cousin",
-    "feather",
-    "quarry",
-    "tailor",
-    "umbrella",
-    "jar",
-    "desert",
-    "owl",
-    "newspaper",
-];
-const DEEDS: [&str; 64] = [
-    "carried",
-    "found",
-    "watched",
-    "followed",
-    "forgot",
-    "painted",
-    "remembered",
-    "opened",
-    "crossed",
-    "mended",
-    "covered",
-    "reached",
-    "left",
-    "heard",
-    "measured",
-    "counted",
-    "answered",
-    "guarded",
-    "moved",
-    "passed",
-    "held",
-    "turned",
-    "lifted",
-    "promised",
-    "returned",
-    "noticed",
-    "hid",
-    "filled",
-    "traded",
-    "raised",
-    "missed",
-    "kept",
-    "bought",
-    "chased",
-    "drew",
-    "explained",
-    "feared",
-    "greeted",
-    "imagined",
-    "joined",
-    "knew",
-    "loved",
-    "named",
-    "offered",
-    "pulled",
-    "questioned",
-    "repaired",
-    "sold",
-    "took",
-    "understood",
-    "visited",
-    "washed",
-    "admired",
-    "built",
-    "copied",
-    "doubted",
-    "emptied",
-    "fetched",
-    "ignored",
-    "judged",
-    "lost",
-    "praised",
-    "saved",
-    "thanked",
-];
+const QUALITIES: &str = "\
+    quiet old narrow bright cold patient heavy little distant green careful hollow early wooden gentle \
+    broken hungry modest silver crooked famous thirsty plain eager dusty sudden loyal muddy ripe blue \
+    faint solemn";
+const THINGS: &str = "\
+    river harbour miller garden letter bridge teacher window valley sailor orchard engine market lantern \
+    captain village mirror weaver stone ladder forest keeper kettle meadow painter tower wagon stranger \
+    cellar island blanket neighbour fox baker cloud road apple judge hammer violin shadow barrel doctor \
+    gate winter anchor pocket singer chimney puzzle horse ribbon mountain clerk bell cousin feather \
+    quarry tailor umbrella jar desert owl newspaper";
+const DEEDS: &str = "\
+    carried found watched followed forgot painted remembered opened crossed mended covered reached left \
+    heard measured counted answered guarded moved passed held turned lifted promised returned noticed \
+    hid filled traded raised missed kept bought chased drew explained feared greeted imagined joined \
+    knew loved named offered pulled questioned repaired sold took understood visited washed admired \
+    built copied doubted emptied fetched ignored judged lost praised saved thanked";
 const MANNERS: [&str; 16] = [
     "", "slowly ", "", "once ", "", "never ", "", "almost ", "", "always ", "", "gladly ", "", "soon ", "",
     "again ",
 ];
-const PLACES: [&str; 16] = [
-    "behind", "near", "above", "under", "beside", "across", "before", "beyond", "inside", "without", "along",
-    "after", "around", "against", "between", "toward",
-];
+const PLACES: &str = "\
+    behind near above under beside across before beyond inside without along after around against \
+    between toward";
 
 /// A piece of a sentence, at the front of a block of a fixed size.
 #[derive(Debug, Clone, Copy)]
@@ -171,11 +49,7 @@ impl Phrase {
 }
 
 /// Every first word with every second one: powers of two, so that some bits of a random number choose a phrase.
-fn phrases<const FIRST: usize, const SECOND: usize>(
-    first: [&str; FIRST],
-    second: [&str; SECOND],
-    join: fn(&str, &str) -> String,
-) -> Vec<Phrase> {
+fn phrases(first: &[&str], second: &[&str], join: fn(&str, &str) -> String) -> Vec<Phrase> {
     first.iter().flat_map(|one| second.iter().map(move |other| Phrase::of(&join(one, other)))).collect()
 }
 
@@ -194,11 +68,13 @@ pub(super) struct Prose {
 impl Prose {
     /// A stream that is another one for every seed.
     pub(super) fn new(seed: u64) -> Self {
+        let words = |list: &'static str| list.split_ascii_whitespace().collect::<Vec<_>>();
+        let (qualities, things) = (words(QUALITIES), words(THINGS));
         let parts = [
-            phrases(QUALITIES, THINGS, |quality, thing| format!("The {quality} {thing} ")),
-            phrases(MANNERS, DEEDS, |manner, deed| format!("{manner}{deed} ")),
-            phrases(QUALITIES, THINGS, |quality, thing| format!("the {quality} {thing} ")),
-            phrases(PLACES, THINGS, |place, thing| format!("{place} the {thing}.\n")),
+            phrases(&qualities, &things, |quality, thing| format!("The {quality} {thing} ")),
+            phrases(&MANNERS, &words(DEEDS), |manner, deed| format!("{manner}{deed} ")),
+            phrases(&qualities, &things, |quality, thing| format!("the {quality} {thing} ")),
+            phrases(&words(PLACES), &things, |place, thing| format!("{place} the {thing}.\n")),
         ];
         Prose {
             randomness: Randomness::new(seed),
