@@ -9,10 +9,10 @@ use std::ops::Range;
 
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 
-pub use display::{printable, underline};
+pub use display::{printable, underline, visible};
 pub use suggest::suggest;
 
-use display::{Displayed, visible};
+use display::Displayed;
 
 /// A half-open range of byte offsets into the text of the chain.
 pub type Span = Range<usize>;

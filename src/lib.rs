@@ -4,9 +4,10 @@
 //!
 //! | module | what it does |
 //! |---|---|
-//! | [`cli`] | the command line of `weir` itself, as clap arguments |
+//! | [`session`] | one call: from the command line to the way the process ends |
 //! | [`generate`] | man page and completions, out of `cli` and the stage table |
 //! | [`view`] | readings and reports to what people see |
+//! | [`cli`] | the command line of `weir` itself, as clap arguments |
 //! | [`engine`] | threads, ends, commits, signals: a plan to a report |
 //! | [`verdict`] | readings to what limits the run |
 //! | [`plan`] | a chain to a checked plan, and preflight |
@@ -25,6 +26,7 @@ pub mod flow;
 pub mod generate;
 pub mod lang;
 pub mod plan;
+pub mod session;
 pub mod stage;
 pub mod units;
 pub mod verdict;

@@ -3,5 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, unreachable_pub, missing_docs)]
 
 mod cases;
+mod faults;
 mod harness;
+mod interop;
 mod tidy;

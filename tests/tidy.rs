@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 const ROWS: &[&[&str]] = &[
     &["main", "lib"],
     &["session"],
-    &["cli", "generate", "view"],
+    &["generate", "view"],
+    &["cli"],
     &["engine", "verdict"],
     &["plan"],
     &["lang", "stage"],

@@ -86,7 +86,7 @@ fn push_byte(text: &mut String, byte: u8) {
 }
 
 /// A message with everything a terminal would obey turned into escapes; line feeds stay.
-pub(super) fn visible(message: &str) -> String {
+pub fn visible(message: &str) -> String {
     let mut text = String::with_capacity(message.len());
     for character in message.chars() {
         match character {

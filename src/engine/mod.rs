@@ -11,6 +11,8 @@ mod commits;
 mod process;
 mod report;
 mod run;
+#[cfg(test)]
+mod scripted_tests;
 mod shared;
 mod stall;
 mod start;

@@ -2,13 +2,13 @@
 //! Starts nothing and shows nothing; what people should see is told to the caller's `notice`.
 
 use super::commits::{self, Commits};
-use super::process::Process;
+use super::process::{Process, is_orphaned};
 use super::report::{Failure, Outcome, Output, OutputState, Report};
 use super::shared::{Monitor, Scopes, Shared};
 use super::stall::StallWatch;
 use super::thread::Ended;
 use crate::exit::Exit;
-use crate::flow::{Closed, Link};
+use crate::flow::{Closed, Link, Reading};
 use crate::stage::Commit;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -119,8 +119,12 @@ pub struct Running<'a> {
     failures: Vec<(u64, Failure)>,
     cancelled: Option<Outcome>,
     is_hung_up: bool,
+    /// How the run stood when it was found to be stalled: afterwards nobody waits for anybody any more.
+    stalled: Option<Reading>,
     /// Until when what still runs may end by itself.
     grace_until_nanos: Option<u64>,
+    /// When the loop last looked around.
+    seen_nanos: u64,
 }
 
 impl<'a> Running<'a> {
@@ -146,7 +150,9 @@ impl<'a> Running<'a> {
             failures: Vec::new(),
             cancelled: None,
             is_hung_up: false,
+            stalled: None,
             grace_until_nanos: None,
+            seen_nanos: process.clock.now_nanos(),
         }
     }
 
@@ -172,6 +178,7 @@ impl<'a> Running<'a> {
             self.hear();
             self.obey_signals(notice);
             self.watch_for_a_stall();
+            self.seen_nanos = self.shared.clock.now_nanos();
         }
         self.finish()
     }
@@ -202,7 +209,6 @@ impl<'a> Running<'a> {
             let is_gone = gone.next() == Some(true);
             if is_gone {
                 watched.input.hang_up();
-                self.is_hung_up = true;
             }
             !is_gone
         });
@@ -226,6 +232,8 @@ impl<'a> Running<'a> {
         // A last stage has nobody behind it that could hang up but the reader of the stream it writes.
         let is_last = self.shared.scheme.stages[stage].outputs.is_empty();
         self.is_hung_up |= is_last && closed == Closed::HungUp;
+        // Nobody wants more of it, so what it has made so far stands.
+        self.ended_well[stage] = closed == Closed::HungUp;
     }
 
     fn fail(&mut self, stage: usize, at_nanos: u64, failure: Failure) {
@@ -244,7 +252,10 @@ impl<'a> Running<'a> {
                 Signal::SIGUSR1 => notice(Notice::Status),
                 Signal::SIGWINCH => notice(Notice::Resized),
                 Signal::SIGTSTP => self.stop(notice),
-                Signal::SIGCONT => notice(Notice::Resumed),
+                Signal::SIGCONT => {
+                    self.leave_out_an_unseen_stop();
+                    notice(Notice::Resumed);
+                }
                 ending => self.cancel(Outcome::Cancelled(ending as i32)),
             }
         }
@@ -252,6 +263,9 @@ impl<'a> Running<'a> {
 
     /// Stops the process as the terminal asked; returns when it goes on.
     fn stop(&self, notice: &mut dyn FnMut(Notice)) {
+        if is_orphaned() {
+            return;
+        }
         notice(Notice::Stopping);
         self.shared.clock.freeze();
         // Not refused to anybody for itself; if it were, the clock would only have stood still for a moment.
@@ -259,9 +273,20 @@ impl<'a> Running<'a> {
         self.shared.clock.thaw();
     }
 
+    /// A SIGSTOP cannot be caught: the time since the loop last looked around was spent in it, but for a tick at most.
+    fn leave_out_an_unseen_stop(&self) {
+        let unseen_nanos = self.shared.clock.now_nanos().saturating_sub(self.seen_nanos);
+        let unseen = Duration::from_nanos(unseen_nanos).saturating_sub(TICK);
+        if unseen > TICK {
+            self.shared.clock.skip(unseen);
+        }
+    }
+
     fn watch_for_a_stall(&mut self) {
         let Some(watch) = &mut self.stall else { return };
-        if watch.is_stalled(&self.shared.reading()) && self.cancelled.is_none() {
+        let reading = self.shared.reading();
+        if watch.is_stalled(&reading) && self.cancelled.is_none() {
+            self.stalled = Some(reading);
             self.cancel(Outcome::Stalled);
         }
     }
@@ -323,7 +348,8 @@ impl<'a> Running<'a> {
             (None, None) if self.is_hung_up => Outcome::HungUp,
             (None, None) => Outcome::Done,
         };
-        Report { outcome, failures, outputs, reading: self.shared.reading() }
+        let reading = self.stalled.take().unwrap_or_else(|| self.shared.reading());
+        Report { outcome, failures, outputs, reading }
     }
 
     /// The commits to publish and those to drop. One whose stage did not end well is dropped whatever the reason.

@@ -29,9 +29,7 @@ pub struct Settings {
 /// # Errors
 /// A report, if something could not be opened: no byte has moved, and nothing is left.
 pub fn start<'a>(plan: Plan, process: &'a Process, settings: &Settings) -> Result<Running<'a>, Box<Report>> {
-    let mut scheme = plan.scheme();
-    scheme.total_bytes = settings.total_bytes.or(scheme.total_bytes);
-    let scheme = Arc::new(scheme);
+    let scheme = Arc::new(plan.scheme(settings.total_bytes));
     let scopes = wiring::scopes(&plan);
     let wired = wiring::wire(&plan, process, Arc::clone(&scheme));
     let (shared, loose) = wired.map_err(|error| Box::new(unwired(&scheme, error)))?;
@@ -80,6 +78,9 @@ impl Holdings {
         self.irrevocable
             .extend(registered.irrevocable.into_iter().map(|name| Irrevocable { stage: index, name }));
         let input = input.map(|link| &shared.links[link]);
+        if let Some(link) = input.filter(|_| registered.takes_extents) {
+            link.take_extents();
+        }
         self.watched.extend(
             registered
                 .streams

@@ -4,8 +4,9 @@
 use super::process::Process;
 use super::shared::{Branch, Scopes, Shared};
 use super::thread::Ends;
-use crate::flow::{Alarm, Inlet, Link, Outlet, Pool, Scheme, StageGauge};
+use crate::flow::{Alarm, Inlet, Link, Outlet, Pool, Scheme, StageGauge, Upstream};
 use crate::plan::Plan;
+use crate::stage::Role;
 use std::io;
 use std::sync::Arc;
 
@@ -28,7 +29,7 @@ pub(super) fn wire(plan: &Plan, process: &Process, scheme: Arc<Scheme>) -> io::R
     for planned in &plan.links {
         let from = &plan.stages[planned.from];
         // A stage with several outputs goes on when one of them hangs up: its bell is not for that.
-        let has_one_output = from.branches.len() + usize::from(from.onward.is_some()) == 1;
+        let has_one_output = from.outputs.len() == 1;
         let writer_alarm = has_one_output.then(|| Arc::clone(&alarms[planned.from]));
         let reader_alarm = Some(Arc::clone(&alarms[planned.to]));
         let (writer, reader, link) =
@@ -37,16 +38,21 @@ pub(super) fn wire(plan: &Plan, process: &Process, scheme: Arc<Scheme>) -> io::R
         writers.push(Some(writer));
         readers.push(Some(reader));
     }
+    for planned in plan.stages.iter().filter(|planned| !planned.stage.reads_to_the_end()) {
+        let Some(input) = planned.input else { continue };
+        let upstream = Upstream::new(Arc::clone(&links[input]), planned.outputs.len());
+        planned.outputs.iter().for_each(|&output| links[output].pass_hang_up_on(Arc::clone(&upstream)));
+    }
     let mut outlet = |link: usize| writers[link].take().map(|writer| Outlet::new(writer, pool.clone()));
     let mut inlet = |link: usize| readers[link].take().map(Inlet::new);
-    let loose = plan.stages.iter().map(|planned| Loose {
-        main: Ends {
-            inlet: planned.input.and_then(&mut inlet),
-            outlet: planned.onward.and_then(&mut outlet),
-        },
-        branches: planned.branches.iter().filter_map(|&link| outlet(link)).collect(),
-    });
-    let loose = loose.collect();
+    let mut loose = Vec::new();
+    for planned in &plan.stages {
+        let mut outlets = planned.outputs.iter().filter_map(|&link| outlet(link));
+        // A sink has no way onward: all that it writes are branches.
+        let onward = if planned.role() == Role::Sink { None } else { outlets.next() };
+        let main = Ends { inlet: planned.input.and_then(&mut inlet), outlet: onward };
+        loose.push(Loose { main, branches: outlets.collect() });
+    }
     let gauges = plan.stages.iter().map(|_| Arc::new(StageGauge::default())).collect();
     let clock = Arc::clone(&process.clock);
     let started_nanos = clock.now_nanos();

@@ -2,7 +2,8 @@
 //! Knows nothing of who reads them; a reading never makes the data path wait.
 
 use super::reading::{LinkReading, StageReading};
-use std::fs;
+use std::fs::File;
+use std::io::Read;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering, fence};
 use std::time::Duration;
 
@@ -43,7 +44,7 @@ impl Episodes {
     pub fn total_nanos(&self, now_nanos: u64) -> u64 {
         match self.since_nanos {
             0 => self.nanos,
-            since => self.nanos + now_nanos.saturating_sub(since),
+            since => self.nanos.saturating_add(now_nanos.saturating_sub(since)),
         }
     }
 }
@@ -167,11 +168,23 @@ pub enum Medium {
     Clock = 4,
     /// A FIFO that nobody has opened at the other end.
     Opener = 5,
+    /// A child process.
+    Child = 6,
+    /// A socket.
+    Socket = 7,
 }
 
 impl Medium {
-    const ALL: [Medium; 6] =
-        [Medium::Unknown, Medium::Disk, Medium::Pipe, Medium::Terminal, Medium::Clock, Medium::Opener];
+    const ALL: [Medium; 8] = [
+        Medium::Unknown,
+        Medium::Disk,
+        Medium::Pipe,
+        Medium::Terminal,
+        Medium::Clock,
+        Medium::Opener,
+        Medium::Child,
+        Medium::Socket,
+    ];
 }
 
 /// The counters of one stage's thread.
@@ -184,6 +197,7 @@ pub struct StageGauge {
     queued_nanos: AtomicU64,
     system_nanos: AtomicU64,
     worker_wait_nanos: AtomicU64,
+    worked_nanos: AtomicU64,
     bytes_read: AtomicU64,
     bytes_written: AtomicU64,
     medium: AtomicU8,
@@ -214,6 +228,12 @@ impl StageGauge {
     pub fn waited_for_workers(&self, time: Duration) {
         let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         self.worker_wait_nanos.fetch_add(nanos, Ordering::Relaxed);
+    }
+
+    /// One of the stage's workers has computed that long for it.
+    pub fn worked(&self, time: Duration) {
+        let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        self.worked_nanos.fetch_add(nanos, Ordering::Relaxed);
     }
 
     /// Bytes that a source took from outside.
@@ -249,6 +269,7 @@ impl StageGauge {
             queued_nanos: account.queued_nanos,
             system_nanos: account.system_nanos,
             worker_wait_nanos: self.worker_wait_nanos.load(Ordering::Relaxed),
+            worked_nanos: self.worked_nanos.load(Ordering::Relaxed),
             bytes_read: self.bytes_read.load(Ordering::Relaxed),
             bytes_written: self.bytes_written.load(Ordering::Relaxed),
             medium: Medium::ALL.get(medium).copied().unwrap_or_default(),
@@ -268,10 +289,12 @@ impl Account {
     /// Reads `schedstat` (time on a core, time queued for one: proc(5)) and `stat` (of which in the system) of a
     /// thread of this process. `None` where the kernel does not tell or the thread is gone.
     fn of_thread(thread: u64) -> Option<Account> {
-        let schedstat = fs::read_to_string(format!("/proc/self/task/{thread}/schedstat")).ok()?;
+        // Both are a few hundred bytes at most, and given whole by one read: this is asked ten times a second and more.
+        let mut buffer = [0; 1024];
+        let schedstat = text_of(&format!("/proc/self/task/{thread}/schedstat"), &mut buffer)?;
         let mut numbers = schedstat.split_ascii_whitespace().map_while(|word| word.parse::<u64>().ok());
         let (on_core_nanos, queued_nanos) = (numbers.next()?, numbers.next()?);
-        let stat = fs::read_to_string(format!("/proc/self/task/{thread}/stat")).ok()?;
+        let stat = text_of(&format!("/proc/self/task/{thread}/stat"), &mut buffer)?;
         // The name, in parentheses, may hold anything; utime and stime are the 12th and 13th words behind it.
         let mut ticks = stat.rsplit(')').next()?.split_ascii_whitespace().skip(11);
         let mut next = || ticks.next()?.parse::<u64>().ok();
@@ -280,6 +303,11 @@ impl Account {
         let share = if user + system == 0 { 0.0 } else { system as f64 / (user + system) as f64 };
         Some(Account { on_core_nanos, queued_nanos, system_nanos: (on_core_nanos as f64 * share) as u64 })
     }
+}
+
+fn text_of<'a>(path: &str, buffer: &'a mut [u8]) -> Option<&'a str> {
+    let count = File::open(path).and_then(|mut file| file.read(buffer)).ok()?;
+    std::str::from_utf8(buffer.get(..count)?).ok()
 }
 
 #[cfg(test)]

@@ -13,6 +13,8 @@ pub struct Scheme {
     pub links: Vec<LinkInfo>,
     /// How many bytes the first source will give, when that is known.
     pub total_bytes: Option<u64>,
+    /// How many cores the run may use at once (`-T`); 0 when that is not known.
+    pub cores: usize,
 }
 
 /// A stage, as people know it.
@@ -28,6 +30,10 @@ pub struct StageInfo {
     pub input: Option<usize>,
     /// The links it writes: onward first, then one for each branch.
     pub outputs: Vec<usize>,
+    /// For the outward row of a duplex: the row that brings back what its peer gives.
+    pub returns: Option<usize>,
+    /// What to try when this stage computes all the time: `gzip -1`, `zstd`.
+    pub advice: Vec<&'static str>,
 }
 
 /// A link, by the stages at its ends.
@@ -100,6 +106,8 @@ pub struct StageReading {
     pub system_nanos: u64,
     /// Time it waited for its own workers.
     pub worker_wait_nanos: u64,
+    /// Time its workers computed for it, all of them together: may grow faster than the clock.
+    pub worked_nanos: u64,
     /// What a source took from outside.
     pub bytes_read: u64,
     /// What a sink gave to the outside.
@@ -115,8 +123,14 @@ pub struct Share {
     pub wall_nanos: u64,
     /// Computing, queued for a core, or waiting for its own workers.
     pub busy_nanos: u64,
-    /// The part of `busy_nanos` spent inside system calls.
+    /// The part of `busy_nanos` on a core.
+    pub on_core_nanos: u64,
+    /// The part of `on_core_nanos` spent inside system calls.
     pub system_nanos: u64,
+    /// The part of `busy_nanos` in which no core was free.
+    pub queued_nanos: u64,
+    /// Time its workers computed for it: no part of the stretch, and more than it with several workers.
+    pub worked_nanos: u64,
     /// Blocked in the system.
     pub waiting_nanos: u64,
     /// Blocked on a full output link.
@@ -128,6 +142,19 @@ pub struct Share {
 }
 
 impl Share {
+    /// The part of the stretch in which the thread was there.
+    pub fn present_nanos(&self) -> u64 {
+        self.wall_nanos - self.absent_nanos.min(self.wall_nanos)
+    }
+
+    /// How many cores the stage and its workers used, on average over the stretch.
+    pub fn cores(&self) -> f64 {
+        match self.wall_nanos {
+            0 => 0.0,
+            wall => (self.on_core_nanos + self.worked_nanos) as f64 / wall as f64,
+        }
+    }
+
     /// A part of the stretch, from 0 to 1.
     pub fn fraction(&self, part_nanos: u64) -> f64 {
         if self.wall_nanos == 0 { 0.0 } else { (part_nanos as f64 / self.wall_nanos as f64).clamp(0.0, 1.0) }
@@ -157,21 +184,26 @@ impl Reading {
             let before = earlier.map_or(0, |reading| of(&reading.links[link]).total_nanos(reading.at_nanos));
             of(&self.links[link]).total_nanos(self.at_nanos).saturating_sub(before)
         };
-        let stalled: u64 = info.outputs.iter().map(|&link| since(&|link| &link.stall, link)).sum();
+        let stalled: u64 =
+            info.outputs.iter().map(|&link| since(&|link| &link.stall, link)).fold(0, u64::saturating_add);
         let starved: u64 = info.input.map_or(0, |link| since(&|link| &link.starve, link));
         let stalled_nanos = stalled.min(present_nanos);
         let starved_nanos = starved.min(present_nanos - stalled_nanos);
         let own_nanos = present_nanos - stalled_nanos - starved_nanos;
 
         let grown = |now: u64, before: u64| now.saturating_sub(before);
-        let computed = grown(now.on_core_nanos, before.on_core_nanos)
-            + grown(now.queued_nanos, before.queued_nanos)
-            + grown(now.worker_wait_nanos, before.worker_wait_nanos);
-        let busy_nanos = computed.min(own_nanos);
+        let on_core = grown(now.on_core_nanos, before.on_core_nanos);
+        let queued = grown(now.queued_nanos, before.queued_nanos);
+        let worker_wait = grown(now.worker_wait_nanos, before.worker_wait_nanos);
+        let busy_nanos = on_core.saturating_add(queued).saturating_add(worker_wait).min(own_nanos);
+        let on_core_nanos = on_core.min(busy_nanos);
         Share {
             wall_nanos,
             busy_nanos,
-            system_nanos: grown(now.system_nanos, before.system_nanos).min(busy_nanos),
+            on_core_nanos,
+            system_nanos: grown(now.system_nanos, before.system_nanos).min(on_core_nanos),
+            queued_nanos: queued.min(busy_nanos - on_core_nanos),
+            worked_nanos: grown(now.worked_nanos, before.worked_nanos),
             waiting_nanos: own_nanos - busy_nanos,
             stalled_nanos,
             starved_nanos,

@@ -1,56 +1,279 @@
-//! A chain to a plan. To come.
+//! A chain to a checked plan, what can be seen of its files before anything is opened, and both as text.
+//! Opens nothing and starts nothing; all but `preflight`, `destination` and `target`, which look at the file system, is pure.
 
-use crate::flow::{Bounds, Scheme};
-use crate::stage::Stage;
-use std::ops::Range;
+mod arguments;
+mod check;
+mod destination;
+mod dry_run;
+mod facts;
+mod layout;
+mod preflight;
+mod target;
+#[cfg(test)]
+mod trial;
+mod warnings;
 
-/// The checked stages, in order, with their links.
+use crate::diagnostic::Mistake;
+use crate::flow::{Bounds, CHUNK_BYTES, LinkInfo, PAGE_BYTES, Scheme, StageInfo};
+use crate::lang::{Chain, Span};
+use crate::stage::{Entry, Role, Stage};
+
+pub use arguments::{help, usage};
+pub use dry_run::dry_run;
+pub use facts::{Claims, Facts, Fate, OutputFact, Problem};
+pub use preflight::{Stream, Streams, preflight};
+pub use target::Identity;
+
+/// The checked stages of one run, in the order of the chain's text, and the links between them.
+///
+/// Every index in it is valid; a stage's writer stands before it; each link has one writer and one reader.
+#[derive(Debug)]
 pub struct Plan {
-    /// In the order of the text.
+    /// A stage with branches comes first, then the stages of its branches, then what follows it.
     pub stages: Vec<Planned>,
-    /// Between them.
+    /// What joins them.
     pub links: Vec<LinkPlan>,
-    /// Bytes in a chunk.
+    /// The capacity of the chunks of this run, in bytes.
     pub chunk_bytes: usize,
+    /// What is legal and surely not meant.
+    pub warnings: Vec<Mistake>,
 }
 
-/// A stage of a plan.
+/// A stage in its place, not opened.
 pub struct Planned {
-    /// As typed.
+    /// As typed in a chain.
     pub name: &'static str,
-    /// Its arguments.
+    /// Its arguments as far as they fit a line.
     pub label: String,
-    /// In the text; none for an implied one.
-    pub span: Option<Range<usize>>,
-    /// From 1; what messages call "stage 2".
+    /// Its words in the chain; for a branch that an argument stands for, that argument. `None` for an implied end.
+    pub span: Option<Span>,
+    /// Its place among the stages that were written, from 1: what messages call `stage 2`.
     pub number: Option<usize>,
-    /// Groups around it.
+    /// How many groups it stands in.
     pub depth: usize,
-    /// The stage in whose branch it stands.
+    /// The stage whose branch it stands in.
     pub parent: Option<usize>,
-    /// Link it reads.
+    /// The link it reads.
     pub input: Option<usize>,
-    /// The link it writes onward.
-    pub onward: Option<usize>,
-    /// The links to its branches, in order.
-    pub branches: Vec<usize>,
-    /// Itself.
+    /// The links it writes: onward first if there is one, then its branches in order.
+    pub outputs: Vec<usize>,
+    /// The stage that compressed the bytes it is given, if they still are compressed.
+    pub compressed_by: Option<usize>,
+    /// Its row of the stage table.
+    pub entry: &'static Entry,
+    /// What will be opened.
     pub stage: Box<dyn Stage>,
 }
 
-/// A link of a plan.
+/// A link to be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LinkPlan {
-    /// Writer.
+    /// The stage that writes it.
     pub from: usize,
-    /// Reader.
+    /// The stage that reads it.
     pub to: usize,
-    /// Marks.
+    /// How much it holds.
     pub bounds: Bounds,
 }
 
+/// What the command line says about every link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Settings {
+    /// The high mark, in bytes; at least 1.
+    pub buffer_bytes: usize,
+    /// The capacity of a chunk, in bytes; a multiple of the page.
+    pub chunk_bytes: usize,
+}
+
+/// Why there is no plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    /// A stage was asked for its help, which is this text: not an error.
+    Help(String),
+    /// All that is wrong with the chain, in the order of its text.
+    Mistakes(Vec<Mistake>),
+}
+
+const BUFFER_BYTES: usize = 1024 * 1024;
+/// A link holds at least this many chunks, so that both its ends can work at once.
+const CHUNKS_PER_LINK: usize = 4;
+
+impl Settings {
+    /// Links with a high mark of `buffer_bytes`, and chunks of a quarter of it: whole pages, at least one, 256 KiB at most.
+    pub fn with_buffer(buffer_bytes: u64) -> Settings {
+        let buffer_bytes = usize::try_from(buffer_bytes).unwrap_or(usize::MAX).max(1);
+        let pages = (buffer_bytes / CHUNKS_PER_LINK / PAGE_BYTES).max(1);
+        Settings { buffer_bytes, chunk_bytes: CHUNK_BYTES.min(pages.saturating_mul(PAGE_BYTES)) }
+    }
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings { buffer_bytes: BUFFER_BYTES, chunk_bytes: CHUNK_BYTES }
+    }
+}
+
 impl Plan {
-    /// What can be seen of it.
-    pub fn scheme(&self) -> Scheme {
-        Scheme::default()
+    /// Looks the stages of `chain` up in `table`, parses their arguments and applies the rules of position.
+    ///
+    /// # Errors
+    /// Every mistake of the chain at once; or the help that one of its stages was asked for.
+    pub fn new(chain: &Chain, table: &'static [Entry], settings: Settings) -> Result<Plan, Refusal> {
+        let checked = check::check(chain, table)?;
+        let mut plan = layout::lay_out(checked, settings);
+        warnings::look_for(&mut plan);
+        Ok(plan)
+    }
+
+    /// What a run of it consists of, for those who show or judge it.
+    pub fn scheme(&self, total_bytes: Option<u64>) -> Scheme {
+        let stages = self.stages.iter().map(|planned| StageInfo {
+            name: planned.name.to_string(),
+            label: planned.label.clone(),
+            depth: planned.depth,
+            input: planned.input,
+            outputs: planned.outputs.clone(),
+            returns: None,
+            advice: planned.entry.advice.to_vec(),
+        });
+        let links = self.links.iter().map(|link| LinkInfo {
+            from: link.from,
+            to: link.to,
+            high_bytes: link.bounds.high_bytes as u64,
+        });
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        Scheme { stages: stages.collect(), links: links.collect(), total_bytes, cores }
+    }
+
+    /// How many bytes each stage takes from its link, as far as that is known when the source gives `total_bytes`;
+    /// for a source, what it gives.
+    pub fn sizes(&self, total_bytes: Option<u64>) -> Vec<Option<u64>> {
+        let mut taken: Vec<Option<u64>> = Vec::with_capacity(self.stages.len());
+        for planned in &self.stages {
+            let size = planned.input.map_or(total_bytes, |link| {
+                let from = self.links[link].from;
+                let writer = &self.stages[from];
+                if writer.input.is_none() { taken[from] } else { writer.stage.size_after(taken[from]) }
+            });
+            taken.push(size);
+        }
+        taken
+    }
+
+    /// The stage that writes what `stage` reads.
+    pub fn writer_of(&self, stage: usize) -> Option<usize> {
+        self.stages[stage].input.map(|link| self.links[link].from)
+    }
+}
+
+impl Planned {
+    /// Whether it was not written: an end of the chain that goes without saying.
+    pub fn is_implied(&self) -> bool {
+        self.span.is_none()
+    }
+
+    /// `gzip (stage 2)`; the name alone when the chain does not show it.
+    pub fn place(&self) -> String {
+        match self.number {
+            Some(number) => format!("{} (stage {number})", self.name),
+            None => self.name.to_string(),
+        }
+    }
+
+    /// Where it may stand.
+    pub fn role(&self) -> Role {
+        self.entry.role
+    }
+}
+
+impl std::fmt::Debug for Planned {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("Planned")
+            .field("name", &self.name)
+            .field("label", &self.label)
+            .field("number", &self.number)
+            .field("depth", &self.depth)
+            .field("parent", &self.parent)
+            .field("input", &self.input)
+            .field("outputs", &self.outputs)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Plan, Refusal, Settings, trial};
+    use crate::diagnostic::{Colour, render};
+    use crate::lang::parse;
+    use proptest::prelude::{prop_assert, proptest};
+    use proptest::sample::select;
+
+    const WORDS: &[&str] = &[
+        "read",
+        "write",
+        "tee",
+        "branch",
+        "gzip",
+        "gunzip",
+        "upper",
+        "buffer",
+        "stdin",
+        "stdout",
+        "|",
+        "|",
+        "|",
+        "{",
+        "}",
+        "a",
+        "-l",
+        "9",
+        "--level=12",
+        "-1",
+        "--",
+        "-",
+        "''",
+        "--apend",
+        "gzpi",
+        "--help",
+    ];
+
+    proptest! {
+        #[test]
+        fn any_chain_gives_a_plan_that_fits_together_or_mistakes_inside_its_text(
+            words in proptest::collection::vec(select(WORDS), 1..14),
+        ) {
+            let text = words.join(" ");
+            let Ok(chain) = parse(text.as_bytes()) else { return Ok(()) };
+            match Plan::new(&chain, trial::TABLE, Settings::default()) {
+                Ok(plan) => {
+                    for (at, link) in plan.links.iter().enumerate() {
+                        prop_assert!(link.from < link.to && plan.stages[link.to].input == Some(at));
+                        prop_assert!(plan.stages[link.from].outputs.contains(&at));
+                    }
+                    prop_assert!(plan.stages[1..].iter().all(|stage| stage.input.is_some()));
+                    for span in plan.stages.iter().filter_map(|stage| stage.span.clone()) {
+                        prop_assert!(text.get(span).is_some_and(|words| !words.is_empty()));
+                    }
+                }
+                Err(Refusal::Mistakes(mistakes)) => {
+                    prop_assert!(!mistakes.is_empty());
+                    prop_assert!(mistakes.iter().all(|mistake| mistake.span.end <= text.len()));
+                    prop_assert!(!render(text.as_bytes(), &mistakes, Colour::Never).is_empty());
+                }
+                Err(Refusal::Help(help)) => prop_assert!(help.contains("Usage: ")),
+            }
+        }
+    }
+
+    #[test]
+    fn a_small_buffer_makes_small_chunks_of_whole_pages() {
+        let chunk = |bytes| Settings::with_buffer(bytes).chunk_bytes;
+        assert_eq!(chunk(1 << 20), 256 * 1024);
+        assert_eq!(chunk(1 << 40), 256 * 1024);
+        assert_eq!(chunk(100_000), 24_576);
+        assert_eq!(chunk(1), 4096);
+        assert_eq!(Settings::with_buffer(0).buffer_bytes, 1);
+        assert_eq!(Settings::with_buffer(1 << 20), Settings::default());
     }
 }

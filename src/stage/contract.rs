@@ -68,6 +68,8 @@ pub struct Entry {
     pub groups: Groups,
     /// At least one.
     pub examples: &'static [Example],
+    /// What to try when it computes all the time and the run waits for it.
+    pub advice: &'static [&'static str],
     pub(super) command: fn() -> clap::Command,
     pub(super) parse: fn(&clap::ArgMatches) -> Result<Box<dyn Stage>, clap::Error>,
 }
@@ -81,6 +83,7 @@ impl Entry {
             nature: Nature::Neutral,
             groups: Groups::None,
             examples: &[],
+            advice: &[],
             command: T::command,
             parse: |matches| Ok(Box::new(T::from_arg_matches(matches)?)),
         }
@@ -134,6 +137,11 @@ pub trait Stage: Send {
         false
     }
 
+    /// Whether it has to see all of its input even when nobody wants its output any more.
+    fn reads_to_the_end(&self) -> bool {
+        false
+    }
+
     /// Opens what can be opened without waiting, and returns what runs.
     ///
     /// # Errors
@@ -148,7 +156,7 @@ type Take = Box<dyn FnOnce(&mut Inlet, &Context) -> anyhow::Result<()> + Send>;
 /// What runs on a stage's thread. It returns when its output is complete; an error in it fails the run.
 ///
 /// An error that a link end caused (a [`Closed`] in its chain) is passed up as it is: the engine knows it for a
-/// consequence.
+/// consequence. A sink whose stream nobody reads any more returns [`ReaderGone`].
 pub enum Body {
     /// Gives bytes.
     Source(Give),
@@ -290,6 +298,8 @@ pub struct Registered {
     pub streams: Vec<OwnedFd>,
     /// Names of outputs that cannot be undone.
     pub irrevocable: Vec<String>,
+    /// Whether it takes stretches of files, to have them moved by the system.
+    pub takes_extents: bool,
 }
 
 /// What a stage may use while it opens.
@@ -316,6 +326,11 @@ impl<'a> Opening<'a> {
     /// Has a stream watched, so that a reader who goes away ends even a silent chain.
     pub fn watch(&mut self, stream: OwnedFd) {
         self.registered.streams.push(stream);
+    }
+
+    /// Says that the stage asks its inlet for parcels, and has stretches of files moved by the system.
+    pub fn take_extents(&mut self) {
+        self.registered.takes_extents = true;
     }
 
     /// Says that what the stage writes cannot be taken back; the report then tells how much of it went out.
@@ -460,3 +475,25 @@ impl fmt::Display for Fault {
 }
 
 impl std::error::Error for Fault {}
+
+/// What a sink returns when nobody reads its stream any more: standard output into `head`, a FIFO whose reader left.
+///
+/// A hang-up, not a failure ([`Closed::cause_of`] finds [`Closed::HungUp`] in it): the outputs stand, and the process
+/// ends as by SIGPIPE. Found with `error.downcast_ref::<ReaderGone>()`.
+#[derive(Debug)]
+pub struct ReaderGone {
+    /// `standard output`, or the name of the FIFO.
+    pub stream: String,
+}
+
+impl fmt::Display for ReaderGone {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}: nobody reads it any more", self.stream)
+    }
+}
+
+impl std::error::Error for ReaderGone {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&Closed::HungUp)
+    }
+}

@@ -15,20 +15,27 @@ mod gzip;
 mod head;
 mod level;
 mod lower;
+mod outside;
 mod pass;
 mod prose;
 mod randomness;
+mod read;
 mod spool;
+mod stdin;
+mod stdout;
 mod tee;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod testing_ends;
 mod throttle;
 mod upper;
+mod write;
 
 pub use arguments::{DATA_MARK, PathArgument, TextArgument};
 pub use contract::{
     Body, Commit, Context, Destination, Entry, Example, Existing, Fault, Feed, Groups, How, Nature, Opening,
-    Published, Registered, Role, Stage, Touch,
+    Published, ReaderGone, Registered, Role, Stage, Touch,
 };
 
 /// Every stage, in alphabetical order.
@@ -42,10 +49,14 @@ pub const TABLE: &[Entry] = &[
     head::ENTRY,
     lower::ENTRY,
     pass::ENTRY,
+    read::ENTRY,
     spool::ENTRY,
+    stdin::ENTRY,
+    stdout::ENTRY,
     tee::ENTRY,
     throttle::ENTRY,
     upper::ENTRY,
+    write::ENTRY,
 ];
 
 /// The entry of the stage called `name`.

@@ -1,1 +1,40 @@
-//! To come.
+//! Readings and reports to what people see: the live view, the report, a failure, a status line.
+//! Reads what the run counts and writes to stderr; nothing in a run waits for it.
+//!
+//! | file | what it does |
+//! |---|---|
+//! | `live` | the thread that looks and draws |
+//! | `canvas` | a picture on a terminal, and off it again: the one place where indicatif is named |
+//! | `terminal` | what is known of the terminal, and bytes to it |
+//! | `picture` | readings to lines, of which `stages`, `links`, `layout` and `progress` make the parts |
+//! | `report`, `failure` | the end of a run in words |
+//! | `look` | characters and colours |
+
+mod canvas;
+mod failure;
+mod layout;
+mod links;
+mod live;
+mod look;
+mod picture;
+mod progress;
+mod report;
+mod stages;
+mod terminal;
+#[cfg(test)]
+mod tests;
+
+pub use failure::{Detail, failures};
+pub use live::{Live, LiveSettings, Progress, Sample};
+pub use look::{Charset, Look};
+pub use picture::{Frame, Size, picture};
+pub use progress::status_line;
+pub use report::report;
+pub use terminal::{DataOn, Terminal};
+
+/// Writes a text to stderr, with no lock that a view might hold; gives up on a terminal that Ctrl-S has stopped, and on errors.
+pub fn tell(text: &str) {
+    if let Some(terminal) = Terminal::of_stderr() {
+        terminal.tell(text);
+    }
+}

@@ -1,0 +1,260 @@
+//! One call of weir: from its command line to the way the process ends.
+//! Holds no rule of its own: it hands text, plans, runs and reports from one part to the next.
+
+mod input;
+mod show;
+
+use crate::cli::Cli;
+use crate::diagnostic::{Mistake, render};
+use crate::engine::{self, Notice, Outcome, Process, Report, Running};
+use crate::exit::Exit;
+use crate::generate;
+use crate::lang::{self, Batch, Chain};
+use crate::plan::{Claims, Facts, Plan, Problem, Refusal, Settings, Streams, dry_run, preflight};
+use crate::stage::TABLE;
+use crate::view::{Live, Terminal, tell};
+use show::{Shown, write_out};
+use std::sync::Arc;
+
+/// How the process is to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// With this code.
+    Exit(Exit),
+    /// As by this signal.
+    Signal(i32),
+}
+
+/// Does what the command line asks for.
+pub fn run(arguments: Cli) -> Ending {
+    if let Some(kind) = arguments.generate {
+        return match generate::generate(kind) {
+            Ok(bytes) => write_out(&bytes),
+            Err(error) => refuse(&format!("weir: {error}\n"), Exit::Internal),
+        };
+    }
+    if arguments.stages {
+        return write_out(generate::stages_list().as_bytes());
+    }
+    let (text, operands) = match input::read(&arguments) {
+        Ok(input) => input,
+        Err(message) => return refuse(&format!("weir: {message}\n"), Exit::Usage),
+    };
+    let session = Session { show: Shown::new(&arguments), arguments, text };
+    let batch = match session.parse(operands) {
+        Ok(batch) => batch,
+        Err(mistakes) => return refuse(&session.render(&mistakes), Exit::Usage),
+    };
+    match batch.len() {
+        0 => Ending::Exit(Exit::Done),
+        1 => session.one(&batch.chain(0)),
+        _ => session.several(&batch),
+    }
+}
+
+/// Gives the help or the version that was asked for, or says what is wrong with the command line.
+pub fn say_usage(error: &clap::Error) -> Ending {
+    let text = error.render();
+    let terminal = if error.use_stderr() { Terminal::of_stderr() } else { None };
+    let text = match terminal {
+        Some(terminal) if terminal.is_terminal() => text.ansi().to_string(),
+        _ => text.to_string(),
+    };
+    if error.use_stderr() { refuse(&text, Exit::Usage) } else { write_out(text.as_bytes()) }
+}
+
+fn refuse(message: &str, exit: Exit) -> Ending {
+    tell(message);
+    Ending::Exit(exit)
+}
+
+/// What every run of the call shares.
+struct Session {
+    arguments: Cli,
+    text: Vec<u8>,
+    show: Shown,
+}
+
+/// A run that could start.
+struct Ready {
+    plan: Plan,
+    facts: Facts,
+}
+
+/// Why a run cannot start.
+enum Unready {
+    /// The chain says so: this holds for every run of a batch.
+    Chain(Refusal),
+    /// The files say so.
+    Files(Vec<Problem>),
+}
+
+impl Session {
+    fn parse(&self, operands: input::Operands) -> Result<Batch, Vec<Mistake>> {
+        let chain = lang::parse(&self.text)?;
+        if !self.arguments.quiet {
+            self.say_mistakes(&lang::doubts(&self.text, &chain));
+        }
+        match operands {
+            input::Operands::Given(operands) => Batch::new(chain, operands),
+            input::Operands::Listed(operands) => Batch::from_list(chain, operands),
+        }
+    }
+
+    fn render(&self, mistakes: &[Mistake]) -> String {
+        render(&self.text, mistakes, self.show.look.colour)
+    }
+
+    fn say_mistakes(&self, mistakes: &[Mistake]) {
+        if !mistakes.is_empty() {
+            tell(&self.render(mistakes));
+        }
+    }
+
+    fn prepare(&self, chain: &Chain) -> Result<Ready, Unready> {
+        let settings = self.arguments.buffer.map_or_else(Settings::default, Settings::with_buffer);
+        let plan = Plan::new(chain, TABLE, settings).map_err(Unready::Chain)?;
+        match preflight(&plan, &Streams::look(), self.arguments.size) {
+            Ok(facts) => Ok(Ready { plan, facts }),
+            Err(problems) => {
+                self.show.problems(&self.text, &plan, &problems);
+                Err(Unready::Files(problems))
+            }
+        }
+    }
+
+    /// The only run of the call.
+    fn one(&self, chain: &Chain) -> Ending {
+        let ready = match self.prepare(chain) {
+            Ok(ready) => ready,
+            Err(unready) => return self.unready(&unready),
+        };
+        self.announce(&ready);
+        if self.arguments.dry_run {
+            return write_out(dry_run(&ready.plan, &ready.facts).as_bytes());
+        }
+        match Process::attach() {
+            Ok(process) => self.go(ready, &process),
+            Err(error) => refuse(&format!("weir: cannot handle signals: {error}\n"), Exit::Failed),
+        }
+    }
+
+    fn unready(&self, unready: &Unready) -> Ending {
+        match unready {
+            Unready::Chain(Refusal::Help(text)) => write_out(text.as_bytes()),
+            Unready::Chain(Refusal::Mistakes(mistakes)) => refuse(&self.render(mistakes), Exit::Usage),
+            Unready::Files(problems) => {
+                Ending::Exit(problems.first().map_or(Exit::Failed, |problem| problem.exit))
+            }
+        }
+    }
+
+    /// Warnings and notices, before anything is shown of the run itself.
+    fn announce(&self, ready: &Ready) {
+        if self.arguments.quiet {
+            return;
+        }
+        self.say_mistakes(&ready.plan.warnings);
+        for notice in &ready.facts.notices {
+            tell(&format!("weir: {notice}\n"));
+        }
+    }
+
+    /// One run after another. What the chain says, and two runs with one output, is refused before any starts; a run that
+    /// fails does not keep the others from theirs.
+    fn several(&self, batch: &Batch) -> Ending {
+        let mut claims = Claims::default();
+        for index in 0..batch.len() {
+            match self.prepare_quietly(&batch.chain(index)) {
+                Err(Unready::Chain(refusal)) => return self.unready(&Unready::Chain(refusal)),
+                Err(Unready::Files(_)) => {}
+                Ok(ready) => {
+                    if index == 0 {
+                        self.announce(&ready);
+                    }
+                    let name = self.show.run_name(batch.operands(index));
+                    if let Err(problem) = claims.add(&name, &ready.facts) {
+                        return refuse(&show::problem_line(&problem), problem.exit);
+                    }
+                }
+            }
+        }
+        let process = match Process::attach() {
+            Ok(process) => process,
+            Err(error) => return refuse(&format!("weir: cannot handle signals: {error}\n"), Exit::Failed),
+        };
+        let mut failed = 0;
+        for index in 0..batch.len() {
+            let ending = match self.prepare(&batch.chain(index)) {
+                Err(unready) => self.unready(&unready),
+                Ok(ready) if self.arguments.dry_run => {
+                    write_out(dry_run(&ready.plan, &ready.facts).as_bytes())
+                }
+                Ok(ready) => self.go(ready, &process),
+            };
+            match ending {
+                Ending::Exit(Exit::Done) => {}
+                Ending::Exit(_) => failed += 1,
+                Ending::Signal(signal) => return Ending::Signal(signal),
+            }
+        }
+        if failed == 0 {
+            return Ending::Exit(Exit::Done);
+        }
+        let done = batch.len() - failed;
+        refuse(&format!("weir: {done} of {} runs done, {failed} failed\n", batch.len()), Exit::Batch)
+    }
+
+    /// As `prepare`, for a look ahead: what is wrong with the files is said when the run's turn comes.
+    fn prepare_quietly(&self, chain: &Chain) -> Result<Ready, Unready> {
+        let settings = self.arguments.buffer.map_or_else(Settings::default, Settings::with_buffer);
+        let plan = Plan::new(chain, TABLE, settings).map_err(Unready::Chain)?;
+        let facts = preflight(&plan, &Streams::look(), self.arguments.size).map_err(Unready::Files)?;
+        Ok(Ready { plan, facts })
+    }
+
+    /// Starts a run, shows it, sees it to its end.
+    fn go(&self, ready: Ready, process: &Process) -> Ending {
+        if let Some(name) = ready.facts.skip {
+            if !self.arguments.quiet {
+                tell(&format!("weir: {name} is there already: left out\n"));
+            }
+            return Ending::Exit(Exit::Done);
+        }
+        let spans: Vec<_> = ready.plan.stages.iter().map(|planned| planned.span.clone()).collect();
+        let live = self.show.live(&ready.plan);
+        let settings = engine::Settings {
+            stall_timeout: self.arguments.stall_timeout,
+            total_bytes: ready.facts.total_bytes,
+        };
+        let (report, was_shown) = match engine::start(ready.plan, process, &settings) {
+            Ok(running) => self.watch(running, &live),
+            Err(report) => (*report, false),
+        };
+        self.show.end(&report, &self.text, &spans, was_shown);
+        ending(&report)
+    }
+
+    fn watch(&self, running: Running<'_>, settings: &crate::view::LiveSettings) -> (Report, bool) {
+        let monitor = running.monitor();
+        let sampled = monitor.clone();
+        let live = Live::start(settings, Arc::new(move || sampled.reading()));
+        let report = running.wait(&mut |notice| match notice {
+            Notice::Status => self.show.status(&monitor.reading(), &live),
+            Notice::Stopping => live.suspend(),
+            Notice::Resumed => live.resume(),
+            Notice::Resized => live.resized(),
+        });
+        (report, live.finish())
+    }
+}
+
+fn ending(report: &Report) -> Ending {
+    match report.outcome {
+        Outcome::Done => Ending::Exit(Exit::Done),
+        Outcome::HungUp => Ending::Signal(nix::sys::signal::Signal::SIGPIPE as i32),
+        Outcome::Failed(exit) => Ending::Exit(exit),
+        Outcome::Cancelled(signal) => Ending::Signal(signal),
+        Outcome::Stalled => Ending::Exit(Exit::Stalled),
+    }
+}

@@ -1,0 +1,138 @@
+//! What a call says, and where: everything on stderr but what was asked for as output.
+//! Makes no sentence itself that another part can make.
+
+use super::Ending;
+use crate::cli::{self, Cli};
+use crate::diagnostic::{Span, printable, underline};
+use crate::engine::{Outcome, Report};
+use crate::exit::Exit;
+use crate::flow::Reading;
+use crate::plan::{Plan, Problem};
+use crate::stage::Touch;
+use crate::verdict::judge;
+use crate::view::tell;
+use crate::view::{
+    DataOn, Detail, Live, LiveSettings, Look, Progress, Terminal, failures, report, status_line,
+};
+use nix::sys::signal::Signal;
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::os::unix::ffi::OsStrExt;
+
+/// How this call shows things.
+pub(super) struct Shown {
+    pub(super) look: Look,
+    arguments: Settings,
+}
+
+/// The part of the command line that matters for it.
+struct Settings {
+    is_quiet: bool,
+    is_verbose: bool,
+    wants_report: bool,
+    progress: Progress,
+    interval: Option<std::time::Duration>,
+}
+
+impl Shown {
+    pub(super) fn new(arguments: &Cli) -> Shown {
+        let look = match Terminal::of_stderr() {
+            Some(terminal) if terminal.is_terminal() => Look::of_environment(),
+            _ => Look { colour: Look::PLAIN.colour, ..Look::of_environment() },
+        };
+        let arguments = Settings {
+            is_quiet: arguments.quiet,
+            is_verbose: arguments.verbose,
+            wants_report: arguments.report || arguments.verbose,
+            progress: match arguments.progress {
+                _ if arguments.quiet => Progress::Never,
+                cli::Progress::Auto => Progress::Auto,
+                cli::Progress::Always => Progress::Always,
+                cli::Progress::Never => Progress::Never,
+                cli::Progress::Plain => Progress::Plain,
+            },
+            interval: arguments.interval,
+        };
+        Shown { look, arguments }
+    }
+
+    /// How a run of `plan` is shown while it lasts.
+    pub(super) fn live(&self, plan: &Plan) -> LiveSettings {
+        let touches = plan.stages.iter().flat_map(|planned| planned.stage.touches());
+        let data_on = touches.map(|touch| match touch {
+            Touch::Stdin => DataOn::Stdin,
+            Touch::Stdout { .. } => DataOn::Stdout,
+            Touch::Read(path) => DataOn::Named(path),
+            Touch::Write(destination) => DataOn::Named(destination.path),
+        });
+        LiveSettings {
+            progress: self.arguments.progress,
+            interval: self.arguments.interval,
+            data_on: data_on.collect(),
+            look: self.look,
+        }
+    }
+
+    /// A status line, in the middle of a run.
+    pub(super) fn status(&self, reading: &Reading, live: &Live) {
+        live.suspend();
+        tell(&format!("{}\n", status_line(reading, None)));
+        live.resume();
+    }
+
+    /// What preflight found, each with its place in the chain.
+    pub(super) fn problems(&self, text: &[u8], plan: &Plan, problems: &[Problem]) {
+        for problem in problems {
+            let planned = problem.stage.map(|stage| &plan.stages[stage]);
+            let place = planned.map(|planned| format!("{}: ", planned.place())).unwrap_or_default();
+            let mut said = format!("weir: {place}{}\n", problem.message);
+            if let Some(span) = planned.and_then(|planned| planned.span.clone()) {
+                said.push_str(&format!("{}\n", underline(text, span)));
+            }
+            if let Some(help) = &problem.help {
+                said.push_str(&format!("  {help}\n"));
+            }
+            tell(&said);
+        }
+    }
+
+    /// The end of a run: why it failed, then the report if it is wanted.
+    pub(super) fn end(&self, ended: &Report, text: &[u8], spans: &[Option<Span>], was_shown: bool) {
+        let detail = if self.arguments.is_verbose { Detail::Everything } else { Detail::RootCause };
+        let mut said = String::new();
+        let is_wanted = self.arguments.wants_report || was_shown;
+        if is_wanted && !self.arguments.is_quiet && ended.outcome != Outcome::HungUp {
+            let columns = Terminal::of_stderr()
+                .filter(Terminal::is_terminal)
+                .map_or(usize::MAX, |terminal| usize::from(terminal.size().0));
+            said = report(ended, &judge(&ended.reading, None), columns, self.look);
+        }
+        said.push_str(&failures(ended, text, spans, detail));
+        tell(&said);
+    }
+
+    /// How a run of a batch is called: by its operands.
+    pub(super) fn run_name(&self, operands: &[OsString]) -> String {
+        operands.iter().map(|operand| printable(operand.as_bytes())).collect::<Vec<_>>().join(" ")
+    }
+}
+
+/// A problem that belongs to no stage.
+pub(super) fn problem_line(problem: &Problem) -> String {
+    let help = problem.help.as_ref().map(|help| format!("  {help}\n")).unwrap_or_default();
+    format!("weir: {}\n{help}", problem.message)
+}
+
+/// Gives what was asked for as output.
+pub(super) fn write_out(bytes: &[u8]) -> Ending {
+    let mut stdout = io::stdout();
+    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
+        Ok(()) => Ending::Exit(Exit::Done),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ending::Signal(Signal::SIGPIPE as i32),
+        Err(error) => {
+            let cause = nix::errno::Errno::from_raw(error.raw_os_error().unwrap_or(0)).desc().to_lowercase();
+            tell(&format!("weir: standard output: {cause}\n"));
+            Ending::Exit(Exit::Failed)
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! Files and streams outside the process: how stages open, read and write them, and put a whole file in its place.
+//! No stage is here; `read`, `stdin`, `write` and `stdout` are made of these parts.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `stream` | a descriptor: its kind, reading and writing it without blocking for good |
+//! | `standard` | the names that mean a standard stream |
+//! | `origin` | what a source reads |
+//! | `destination` | where a name leads, and what is there |
+//! | `target` | what a sink writes, whole chunks and counted |
+//! | `place`, `beside` | a file written beside its final place, and its commit |
+//! | `in_place` | a file written where it is, and its commit |
+//! | `direct` | what can be neither replaced nor undone |
+
+pub(in crate::stage) mod beside;
+pub(in crate::stage) mod destination;
+pub(in crate::stage) mod direct;
+pub(in crate::stage) mod in_place;
+pub(in crate::stage) mod origin;
+pub(in crate::stage) mod place;
+pub(in crate::stage) mod standard;
+pub(in crate::stage) mod stream;
+pub(in crate::stage) mod target;

@@ -1,0 +1,187 @@
+//! What went wrong in a run, in words: the first failure, its place in the chain, and what became of the outputs.
+//! Mistakes in a chain that never ran are told elsewhere.
+
+use super::report::partial;
+use crate::diagnostic::{Span, underline, visible};
+use crate::engine::{Failure, Outcome, OutputState, Report};
+use crate::flow::Reading;
+use nix::sys::signal::Signal;
+
+/// How much of what went wrong is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Detail {
+    /// The root cause.
+    RootCause,
+    /// Every failure there was.
+    Everything,
+}
+
+/// Why a run did not end well; empty when it did. Every line ends with a line feed, and none can give orders to a terminal.
+///
+/// `spans` holds for each stage of the scheme where its call stands in `chain_text`; `None` for one that is not written there.
+pub fn failures(report: &Report, chain_text: &[u8], spans: &[Option<Span>], detail: Detail) -> String {
+    let mut lines: Vec<String> = Vec::new();
+    let shown = match detail {
+        Detail::RootCause => 1,
+        Detail::Everything => usize::MAX,
+    };
+    for failure in report.failures.iter().take(shown) {
+        told(&mut lines, failure, report, chain_text, spans);
+    }
+    match report.outcome {
+        Outcome::Done | Outcome::HungUp if report.failures.is_empty() => return String::new(),
+        Outcome::Cancelled(signal) if report.failures.is_empty() => {
+            let name =
+                Signal::try_from(signal).map_or_else(|_| format!("signal {signal}"), |s| s.to_string());
+            lines.push(format!("weir: ended by {name}"));
+        }
+        Outcome::Stalled if report.failures.is_empty() => {
+            lines.push(format!("weir: no byte moved for too long{}", waited_for(&report.reading)));
+        }
+        _ => {}
+    }
+    for output in &report.outputs {
+        let name = visible(&output.name);
+        lines.push(match output.state {
+            OutputState::Published => format!("  {name} is complete and in place"),
+            OutputState::AsItWas => format!("  {name} is as it was"),
+            OutputState::Partial(bytes) => format!("  {}", partial(&name, bytes)),
+        });
+    }
+    lines.into_iter().fold(String::new(), |text, line| text + &line + "\n")
+}
+
+fn told(
+    lines: &mut Vec<String>,
+    failure: &Failure,
+    report: &Report,
+    chain_text: &[u8],
+    spans: &[Option<Span>],
+) {
+    let span = failure.stage.and_then(|stage| spans.get(stage)).and_then(Option::as_ref);
+    let name = failure.stage.and_then(|stage| report.reading.scheme.stages.get(stage)).map(|info| &info.name);
+    let message = visible(&failure.message);
+    lines.push(match (name, span) {
+        (Some(name), Some(span)) => {
+            format!("weir: {} (stage {}): {message}", visible(name), place(spans, span))
+        }
+        (Some(name), None) => format!("weir: {}: {message}", visible(name)),
+        (None, _) => format!("weir: {message}"),
+    });
+    if let Some(span) = span {
+        lines.push(underline(chain_text, span.clone()));
+    }
+    lines.extend(failure.help.iter().map(|help| format!("  {}", visible(help))));
+}
+
+/// Which call of the chain's text a span is, counted from 1. Two stages of one call count once.
+fn place(spans: &[Option<Span>], span: &Span) -> usize {
+    let mut starts: Vec<usize> = spans.iter().flatten().map(|span| span.start).collect();
+    starts.sort_unstable();
+    starts.dedup();
+    starts.partition_point(|start| *start < span.start) + 1
+}
+
+/// Who kept everybody waiting: the last stage that waits for neither neighbour.
+fn waited_for(reading: &Reading) -> String {
+    let stages = &reading.scheme.stages;
+    let waits = |stage: usize| {
+        let info = &stages[stage];
+        info.input.is_some_and(|link| reading.links[link].starve.is_open())
+            || info.outputs.iter().any(|&link| reading.links[link].stall.is_open())
+    };
+    let culprit =
+        (0..stages.len()).rev().find(|&stage| reading.stages[stage].ended_nanos == 0 && !waits(stage));
+    culprit.map_or_else(String::new, |stage| {
+        let label = Some(&stages[stage].label).filter(|label| !label.is_empty());
+        let label = label.map_or_else(String::new, |label| format!(" {}", visible(label)));
+        format!("; the others wait for {}{label}", visible(&stages[stage].name))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Detail, failures};
+    use crate::engine::{Failure, Outcome, Output, OutputState, Report};
+    use crate::exit::Exit;
+    use crate::flow::Medium;
+    use crate::verdict::planted::{Part, chain};
+
+    const CHAIN: &[u8] = b"read data.gz | gunzip | write data";
+
+    fn spans() -> [Option<std::ops::Range<usize>>; 3] {
+        [Some(0..12), Some(15..21), Some(24..34)]
+    }
+
+    fn failure(stage: Option<usize>, message: &str) -> Failure {
+        Failure { stage, exit: Exit::Refused, message: message.to_string(), help: None }
+    }
+
+    fn ended(outcome: Outcome, failures: Vec<Failure>) -> Report {
+        let parts = [
+            Part::new("read", [0.1, 0.0, 0.9, 0.0]),
+            Part::new("gunzip", [0.98, 0.0, 0.0, 0.02]),
+            Part { label: "data", ..Part::new("write", [0.1, 0.2, 0.0, 0.7]).on(Medium::Disk) },
+        ];
+        let mut reading = chain(4.0, &parts);
+        reading.links[0].stall.since_nanos = 1;
+        reading.links[1].stall.since_nanos = 1;
+        let outputs = vec![Output { name: "data".to_string(), state: OutputState::AsItWas }];
+        Report { outcome, failures, outputs, reading }
+    }
+
+    #[test]
+    fn the_first_failure_is_told_with_its_place() {
+        let corrupt = "data.gz: corrupt data at input byte 4711: crc mismatch";
+        let caused = Failure { help: Some("free some space".to_string()), ..failure(Some(2), "disk full") };
+        let report = ended(Outcome::Failed(Exit::Refused), vec![failure(Some(1), corrupt), caused]);
+        let root = "\
+weir: gunzip (stage 2): data.gz: corrupt data at input byte 4711: crc mismatch
+  read data.gz | gunzip | write data
+                 ^^^^^^
+";
+        let end = "  data is as it was\n";
+        assert_eq!(failures(&report, CHAIN, &spans(), Detail::RootCause), format!("{root}{end}"));
+        let other = "\
+weir: write (stage 3): disk full
+  read data.gz | gunzip | write data
+                          ^^^^^^^^^^
+  free some space
+";
+        assert_eq!(failures(&report, CHAIN, &spans(), Detail::Everything), format!("{root}{other}{end}"));
+    }
+
+    #[test]
+    fn a_stage_that_is_not_written_has_no_number() {
+        let report =
+            ended(Outcome::Failed(Exit::Failed), vec![failure(Some(0), "gone\u{1b}[2J"), failure(None, "x")]);
+        let spans = [None, Some(0..6), Some(9..19)];
+        let text = failures(&report, b"gunzip | write data", &spans, Detail::Everything);
+        assert_eq!(text, "weir: read: gone\\x1b[2J\nweir: x\n  data is as it was\n");
+        let second = ended(Outcome::Failed(Exit::Failed), vec![failure(Some(1), "y")]);
+        let text = failures(&second, b"gunzip | write data", &spans, Detail::RootCause);
+        assert!(text.starts_with("weir: gunzip (stage 1): y\n"), "{text}");
+        assert!(failures(&second, b"", &[], Detail::RootCause).starts_with("weir: gunzip: y\n"));
+    }
+
+    #[test]
+    fn what_went_well_is_not_told() {
+        assert_eq!(failures(&ended(Outcome::Done, Vec::new()), CHAIN, &spans(), Detail::Everything), "");
+        assert_eq!(failures(&ended(Outcome::HungUp, Vec::new()), CHAIN, &spans(), Detail::RootCause), "");
+    }
+
+    #[test]
+    fn a_signal_and_a_standstill_say_so() {
+        let cancelled = ended(Outcome::Cancelled(2), Vec::new());
+        let text = failures(&cancelled, CHAIN, &spans(), Detail::RootCause);
+        assert_eq!(text, "weir: ended by SIGINT\n  data is as it was\n");
+        let mut stalled = ended(Outcome::Stalled, Vec::new());
+        stalled.outputs[0].state = OutputState::Partial(1);
+        let text = failures(&stalled, CHAIN, &spans(), Detail::RootCause);
+        let expected = "\
+weir: no byte moved for too long; the others wait for write data
+  data: partial, 1 byte
+";
+        assert_eq!(text, expected);
+    }
+}

@@ -1,0 +1,138 @@
+//! How far a run is: percent, rate and time left, as a line of the picture and as a line of its own.
+//! Pure. Never more than 100 %, never less than nothing, and no time left that is a guess from nothing.
+
+use super::look::{Look, Piece, Style, width};
+use super::picture::Frame;
+use crate::flow::Reading;
+use crate::units;
+use crate::verdict::{Verdict, judge};
+use std::time::Duration;
+
+/// A forecast beyond this is no forecast.
+const LEFT_SECONDS_MAX: f64 = 1000.0 * 3600.0;
+const BAR_COLUMNS: [usize; 4] = [30, 20, 10, 0];
+
+/// How far a run is.
+struct Progress {
+    taken_bytes: u64,
+    /// 0 to 1.
+    done: Option<f64>,
+    bytes_per_second: f64,
+    left: Left,
+}
+
+enum Left {
+    Unknown,
+    Time(Duration),
+    /// All of the input is taken; the rest of the chain is still at it.
+    Finishing,
+}
+
+impl Progress {
+    fn of(now: &Reading, recent: Option<&Reading>) -> Progress {
+        let taken = |reading: &Reading| match reading.stages.is_empty() {
+            true => 0,
+            false => reading.bytes_in(0).max(if reading.scheme.stages[0].input.is_none() {
+                reading.bytes_out(0)
+            } else {
+                0
+            }),
+        };
+        let taken_bytes = taken(now);
+        let rate =
+            |bytes: u64, nanos: u64| if nanos == 0 { 0.0 } else { bytes as f64 / (nanos as f64 / 1e9) };
+        let whole_rate = rate(taken_bytes, now.elapsed_nanos());
+        let bytes_per_second = recent.map_or(whole_rate, |recent| {
+            rate(taken_bytes.saturating_sub(taken(recent)), now.at_nanos.saturating_sub(recent.at_nanos))
+        });
+        let Some(total) = now.scheme.total_bytes else {
+            return Progress { taken_bytes, done: None, bytes_per_second, left: Left::Unknown };
+        };
+        let done = if taken_bytes >= total { 1.0 } else { taken_bytes as f64 / total as f64 };
+        // The present rate alone makes the forecast jump, the average alone makes it late.
+        let seconds = total.saturating_sub(taken_bytes) as f64 / f64::midpoint(bytes_per_second, whole_rate);
+        let left = match seconds {
+            _ if taken_bytes >= total => Left::Finishing,
+            s if s.is_finite() && s <= LEFT_SECONDS_MAX && bytes_per_second > 0.0 => {
+                Left::Time(Duration::from_secs_f64(s))
+            }
+            _ => Left::Unknown,
+        };
+        Progress { taken_bytes, done: Some(done), bytes_per_second, left }
+    }
+
+    fn left_words(&self) -> Option<String> {
+        match self.left {
+            Left::Unknown => None,
+            Left::Time(time) => Some(format!("{} left", units::whole_seconds(time))),
+            Left::Finishing => Some("finishing".to_string()),
+        }
+    }
+}
+
+/// The line below the stages: `━━━╸──  62%   412 MiB/s   8 s left`, or the elapsed time and the rate.
+pub(super) fn line_pieces(frame: &Frame<'_>, columns: usize, look: Look) -> Vec<Piece> {
+    let progress = Progress::of(frame.now, frame.recent);
+    let rate = units::rate(progress.bytes_per_second);
+    let (mut words, bars) = match progress.done {
+        Some(done) => (vec![format!("{:>4}", units::percent(done)), rate], BAR_COLUMNS.as_slice()),
+        None => {
+            let elapsed = units::whole_seconds(Duration::from_nanos(frame.now.elapsed_nanos()));
+            (vec![elapsed, rate], [0].as_slice())
+        }
+    };
+    words.extend(progress.left_words());
+    while !words.is_empty() {
+        let text = words.join("   ");
+        for &bar_columns in bars {
+            // Without a bar nothing stands in front of the number.
+            let text = if bar_columns == 0 { text.trim_start() } else { &text };
+            let gap = usize::from(bar_columns > 0);
+            if bar_columns + gap + width(text) <= columns {
+                let mut pieces = bar(progress.done.unwrap_or(0.0), bar_columns, look);
+                pieces.push(Piece::plain(" ".repeat(gap) + text));
+                return pieces;
+            }
+        }
+        // The rate goes before the time left, and the percentage last. Half a number would be a wrong one.
+        words.remove(if words.len() == 3 { 1 } else { words.len() - 1 });
+    }
+    Vec::new()
+}
+
+fn bar(done: f64, columns: usize, look: Look) -> Vec<Piece> {
+    let [full, head, rest] = look.glyphs().progress;
+    let halves = (done * columns as f64 * 2.0) as usize;
+    let mut filled: String = std::iter::repeat_n(full, (halves / 2).min(columns)).collect();
+    if halves % 2 == 1 && halves / 2 < columns {
+        filled.push(head);
+    }
+    let left = columns.saturating_sub(filled.chars().count());
+    vec![Piece::new(filled, Style::Bar), Piece::new(rest.to_string().repeat(left), Style::Faint)]
+}
+
+/// One line about a run, without escape sequences: for SIGUSR1, and for progress in plain lines. Rate and verdict are about
+/// the time since `earlier`.
+pub fn status_line(now: &Reading, earlier: Option<&Reading>) -> String {
+    let verdict = judge(now, earlier);
+    let progress = Progress::of(now, earlier);
+    let elapsed = units::duration(Duration::from_nanos(now.elapsed_nanos()));
+    let size = units::size(progress.taken_bytes);
+    let mut parts: Vec<String> = progress.done.map(units::percent).into_iter().collect();
+    parts.push(format!("{size} in {elapsed}"));
+    parts.push(units::rate(progress.bytes_per_second));
+    parts.extend(progress.left_words());
+    format!("weir: {}{}", parts.join(", "), tail(&verdict, now))
+}
+
+fn tail(verdict: &Verdict, now: &Reading) -> String {
+    verdict.words(&now.scheme).map_or_else(String::new, |words| format!("; {words}"))
+}
+
+/// `3.10 GiB in 7.4 s, 412 MiB/s`: the whole run.
+pub(super) fn summary(reading: &Reading) -> String {
+    let progress = Progress::of(reading, None);
+    let elapsed = units::duration(Duration::from_nanos(reading.elapsed_nanos()));
+    let size = units::size(progress.taken_bytes);
+    format!("{size} in {elapsed}, {}", units::rate(progress.bytes_per_second))
+}
