@@ -4,4 +4,6 @@
 
 mod cases;
 mod harness;
+mod terminal;
 mod tidy;
+mod tty;
