@@ -12,7 +12,7 @@ use crate::generate;
 use crate::lang::{self, Batch, Chain};
 use crate::plan::{Claims, Facts, Plan, Problem, Refusal, Settings, Streams, dry_run, preflight};
 use crate::stage::TABLE;
-use crate::view::{Live, Terminal, tell};
+use crate::view::{Live, Look, Terminal, tell};
 use show::{Shown, write_out};
 use std::sync::Arc;
 
@@ -56,10 +56,9 @@ pub fn run(arguments: Cli) -> Ending {
 pub fn say_usage(error: &clap::Error) -> Ending {
     let text = error.render();
     let terminal = if error.use_stderr() { Terminal::of_stderr() } else { None };
-    let text = match terminal {
-        Some(terminal) if terminal.is_terminal() => text.ansi().to_string(),
-        _ => text.to_string(),
-    };
+    let is_coloured = terminal.is_some_and(|terminal| terminal.is_capable())
+        && Look::of_environment().colour != Look::PLAIN.colour;
+    let text = if is_coloured { text.ansi().to_string() } else { text.to_string() };
     if error.use_stderr() { refuse(&text, Exit::Usage) } else { write_out(text.as_bytes()) }
 }
 

@@ -6,4 +6,6 @@ mod cases;
 mod faults;
 mod harness;
 mod interop;
+mod terminal;
 mod tidy;
+mod tty;
