@@ -3,6 +3,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, unreachable_pub, missing_docs)]
 
 mod cases;
+mod chunks;
+mod examples;
 mod faults;
+mod generated;
 mod harness;
+mod memory;
+mod names;
 mod tidy;
+mod verdicts;

@@ -23,7 +23,7 @@ mod sync {
     pub(crate) use shuttle::sync::{Condvar, Mutex, MutexGuard};
 }
 
-use chunk::{Chunk, Pool};
+use chunk::{Chunk, Parcel, Pool};
 use clock::Clock;
 use link::{Bounds, Closed, Link, LinkReader, LinkWriter};
 use shuttle::{check_dfs, check_pct, check_random, thread};
@@ -68,7 +68,10 @@ fn write(mut writer: LinkWriter, chunks: u8, end: WriterEnd) -> Result<(), Close
 fn read(mut reader: LinkReader, most: u8) -> (u8, Option<Result<(), Closed>>) {
     for number in 0..most {
         match reader.receive() {
-            Ok(Some(chunk)) => assert!(chunk.iter().all(|&byte| byte == number), "chunk {number} is another"),
+            Ok(Some(Parcel::Extent(_))) => panic!("nobody sent a file"),
+            Ok(Some(Parcel::Chunk(chunk))) => {
+                assert!(chunk.iter().all(|&byte| byte == number), "chunk {number} is another")
+            }
             Ok(None) => return (number, Some(Ok(()))),
             Err(closed) => return (number, Some(Err(closed))),
         }
@@ -139,8 +142,8 @@ fn a_chain_ends_from_either_side(chunks: u8, taken: u8, end: WriterEnd) {
     let filter = thread::spawn(move || {
         loop {
             match first_reader.receive() {
-                Ok(Some(chunk)) => {
-                    if second_writer.send(chunk).is_err() {
+                Ok(Some(parcel)) => {
+                    if second_writer.send_parcel(parcel).is_err() {
                         return;
                     }
                 }

@@ -78,6 +78,9 @@ impl Holdings {
         self.irrevocable
             .extend(registered.irrevocable.into_iter().map(|name| Irrevocable { stage: index, name }));
         let input = input.map(|link| &shared.links[link]);
+        if let Some(link) = input.filter(|_| registered.takes_extents) {
+            link.take_extents();
+        }
         self.watched.extend(
             registered
                 .streams

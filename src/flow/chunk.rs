@@ -1,8 +1,12 @@
-//! Pooled, page-aligned buffers of bytes: what travels on a link.
+//! What travels on a link: pooled, page-aligned buffers of bytes, and stretches of files.
 //! Knows nothing of links; a chunk finds its way back to its pool by itself.
 
 use std::fmt;
+use std::fs::File;
+use std::io;
 use std::ops::Deref;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileExt;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 /// Bytes in a chunk unless `-B` asks for smaller links: large enough that a hand-off costs nothing beside
@@ -156,6 +160,63 @@ impl Deref for Chunk {
 impl fmt::Debug for Chunk {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "Chunk({} of {} bytes)", self.len(), self.capacity())
+    }
+}
+
+/// A stretch of a file that its reader may have moved by the system, without a copy through the process.
+#[derive(Debug, Clone)]
+pub struct Extent {
+    /// The file.
+    pub file: Arc<OwnedFd>,
+    /// Where the stretch begins in it, in bytes.
+    pub offset_bytes: u64,
+    /// How long it is, in bytes; the file may have become shorter meanwhile.
+    pub length_bytes: u64,
+}
+
+impl Extent {
+    /// Its first bytes, at most a chunk; none at all when the file has become too short.
+    ///
+    /// # Errors
+    /// Those of `pread`.
+    pub fn read(&self) -> io::Result<Chunk> {
+        let mut chunk = Pool::new(CHUNK_BYTES).chunk();
+        let length = CHUNK_BYTES.min(usize::try_from(self.length_bytes).unwrap_or(usize::MAX));
+        let file = File::from(self.file.try_clone()?);
+        let count = file.read_at(&mut chunk.spare()[..length], self.offset_bytes)?;
+        chunk.fill(count);
+        Ok(chunk)
+    }
+
+    /// Leaves out its first `count` bytes, at most all.
+    pub fn advance(&mut self, count: u64) {
+        let count = count.min(self.length_bytes);
+        self.offset_bytes += count;
+        self.length_bytes -= count;
+    }
+}
+
+/// What travels on a link: bytes at hand, or where they are to be had.
+#[derive(Debug)]
+pub enum Parcel {
+    /// Bytes.
+    Chunk(Chunk),
+    /// A stretch of a file, for readers who have said that they take it.
+    Extent(Extent),
+}
+
+impl Parcel {
+    /// How many bytes it stands for.
+    pub fn len(&self) -> u64 {
+        match self {
+            Parcel::Chunk(chunk) => chunk.len() as u64,
+            Parcel::Extent(extent) => extent.length_bytes,
+        }
+    }
+
+    /// Whether it stands for none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 }
 

@@ -1,7 +1,7 @@
 //! The reading end of a link as a stage sees it: chunks, or any `Read`er's bytes.
 //! Knows nothing of who writes.
 
-use super::chunk::Chunk;
+use super::chunk::{Chunk, Extent, Parcel};
 use super::link::LinkReader;
 use std::io::{self, BufRead, Read};
 
@@ -10,6 +10,8 @@ use std::io::{self, BufRead, Read};
 pub struct Inlet {
     link: Option<LinkReader>,
     current: Option<Chunk>,
+    /// What is left of a stretch of a file that is being read.
+    extent: Option<Extent>,
     taken_bytes: u64,
     ended: bool,
 }
@@ -17,7 +19,7 @@ pub struct Inlet {
 impl Inlet {
     /// The inlet at the end of `link`.
     pub fn new(link: LinkReader) -> Self {
-        Inlet { link: Some(link), current: None, taken_bytes: 0, ended: false }
+        Inlet { link: Some(link), current: None, extent: None, taken_bytes: 0, ended: false }
     }
 
     /// The next bytes, as they came; `None` at the end.
@@ -31,6 +33,23 @@ impl Inlet {
         };
         self.taken_bytes += chunk.as_ref().map_or(0, |chunk| chunk.len() as u64);
         Ok(chunk)
+    }
+
+    /// As [`Inlet::next_chunk`], with stretches of files as they are.
+    ///
+    /// # Errors
+    /// As [`Inlet::next_chunk`].
+    pub fn next_parcel(&mut self) -> io::Result<Option<Parcel>> {
+        let parcel = match (self.current.take(), self.extent.take()) {
+            (Some(chunk), extent) => {
+                self.extent = extent;
+                Some(Parcel::Chunk(chunk))
+            }
+            (None, Some(extent)) => Some(Parcel::Extent(extent)),
+            (None, None) => self.receive_parcel()?,
+        };
+        self.taken_bytes += parcel.as_ref().map_or(0, Parcel::len);
+        Ok(parcel)
     }
 
     /// How many bytes the stage has taken so far: the offset of the next one in its input.
@@ -57,15 +76,36 @@ impl Inlet {
     pub fn hang_up(&mut self) {
         self.link = None;
         self.current = None;
+        self.extent = None;
         self.ended = true;
     }
 
+    /// The next bytes at hand: of a stretch of a file, the next piece is read.
     fn receive(&mut self) -> io::Result<Option<Chunk>> {
+        loop {
+            if let Some(mut extent) = self.extent.take() {
+                let chunk = extent.read()?;
+                // A file that has become shorter ends its stretch.
+                if !chunk.is_empty() {
+                    extent.advance(chunk.len() as u64);
+                    self.extent = (extent.length_bytes > 0).then_some(extent);
+                    return Ok(Some(chunk));
+                }
+            }
+            match self.receive_parcel()? {
+                None => return Ok(None),
+                Some(Parcel::Chunk(chunk)) => return Ok(Some(chunk)),
+                Some(Parcel::Extent(extent)) => self.extent = Some(extent),
+            }
+        }
+    }
+
+    fn receive_parcel(&mut self) -> io::Result<Option<Parcel>> {
         match &mut self.link {
             Some(link) if !self.ended => {
-                let chunk = link.receive()?;
-                self.ended = chunk.is_none();
-                Ok(chunk)
+                let parcel = link.receive()?;
+                self.ended = parcel.is_none();
+                Ok(parcel)
             }
             _ => Ok(None),
         }

@@ -6,13 +6,13 @@
 //! time a woken thread then queues for a core is not taken for waiting.
 
 use super::alarm::Alarm;
-use super::chunk::Chunk;
+use super::chunk::{Chunk, Parcel};
 use super::clock::Clock;
 use super::gauge::{LinkCounts, LinkGauge};
 use super::sync::{Condvar, Mutex, MutexGuard};
 use std::collections::VecDeque;
 use std::error::Error;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::{fmt, io};
 
@@ -97,7 +97,7 @@ enum End {
 
 #[derive(Debug)]
 struct State {
-    queue: VecDeque<Chunk>,
+    queue: VecDeque<Parcel>,
     fill_bytes: usize,
     end: Option<End>,
     hung_up: bool,
@@ -142,6 +142,7 @@ pub struct Link {
     gauge: LinkGauge,
     writer_alarm: Option<Arc<Alarm>>,
     reader_alarm: Option<Arc<Alarm>>,
+    takes_extents: AtomicBool,
 }
 
 impl Link {
@@ -173,6 +174,7 @@ impl Link {
             gauge: LinkGauge::default(),
             writer_alarm,
             reader_alarm,
+            takes_extents: AtomicBool::new(false),
         });
         link.gauge.publish(&counts);
         (LinkWriter { link: Arc::clone(&link), ended: false }, LinkReader { link: Arc::clone(&link) }, link)
@@ -191,6 +193,11 @@ impl Link {
     /// Has a hang-up of this link passed on, at once, to what its writer reads. Said before any byte moves.
     pub fn pass_hang_up_on(&self, upstream: Arc<Upstream>) {
         self.lock().upstream = Some(upstream);
+    }
+
+    /// The reader can have stretches of files moved by the system. Said before the stages run.
+    pub fn take_extents(&self) {
+        self.takes_extents.store(true, Ordering::Relaxed);
     }
 
     /// Gives the link up: both ends hear [`Closed::Cancelled`], and what it holds is dropped.
@@ -269,8 +276,9 @@ impl Link {
         }
     }
 
-    fn send(&self, chunk: Chunk) -> Result<(), Closed> {
-        if chunk.is_empty() {
+    fn send(&self, parcel: Parcel) -> Result<(), Closed> {
+        let bytes = usize::try_from(parcel.len()).unwrap_or(usize::MAX);
+        if bytes == 0 {
             return Ok(());
         }
         let mut state = self.lock();
@@ -289,10 +297,10 @@ impl Link {
             return Err(Closed::HungUp);
         }
         let now = self.clock.now_nanos();
-        state.counts.bytes_in += chunk.len() as u64;
-        state.fill_bytes += chunk.len();
-        if let Some(chunk) = join(state.queue.back_mut(), chunk) {
-            state.queue.push_back(chunk);
+        state.counts.bytes_in += bytes as u64;
+        state.fill_bytes += bytes;
+        if let Some(parcel) = join(state.queue.back_mut(), parcel) {
+            state.queue.push_back(parcel);
         }
         let fill_bytes = state.fill_bytes;
         state.counts.refill(fill_bytes, now);
@@ -301,7 +309,7 @@ impl Link {
         Ok(())
     }
 
-    fn receive(&self) -> Result<Option<Chunk>, Closed> {
+    fn receive(&self) -> Result<Option<Parcel>, Closed> {
         let mut state = self.lock();
         loop {
             if state.cancelled {
@@ -311,10 +319,10 @@ impl Link {
                 return Err(Closed::HungUp);
             }
             if !state.held
-                && let Some(chunk) = state.queue.pop_front()
+                && let Some(parcel) = state.queue.pop_front()
             {
-                self.took(&mut state, chunk.len());
-                return Ok(Some(chunk));
+                self.took(&mut state, usize::try_from(parcel.len()).unwrap_or(usize::MAX));
+                return Ok(Some(parcel));
             }
             match state.end {
                 Some(End::Finished) if !state.held => return Ok(None),
@@ -355,16 +363,15 @@ impl Link {
 }
 
 /// Copies a small chunk to the end of `tail` if it fits there; gives it back otherwise.
-fn join(tail: Option<&mut Chunk>, chunk: Chunk) -> Option<Chunk> {
-    let is_small = chunk.len() <= chunk.capacity() / Bounds::JOIN_PART;
-    if let Some(tail) = tail
-        && is_small
+fn join(tail: Option<&mut Parcel>, parcel: Parcel) -> Option<Parcel> {
+    if let (Some(Parcel::Chunk(tail)), Parcel::Chunk(chunk)) = (tail, &parcel)
+        && chunk.len() <= chunk.capacity() / Bounds::JOIN_PART
         && tail.spare().len() >= chunk.len()
     {
-        tail.append(&chunk);
+        tail.append(chunk);
         return None;
     }
-    Some(chunk)
+    Some(parcel)
 }
 
 /// The writing end. Dropped without a [`LinkWriter::finish`] it is an abort.
@@ -380,7 +387,20 @@ impl LinkWriter {
     /// # Errors
     /// [`Closed::HungUp`] when the reader takes no more, [`Closed::Cancelled`] when the run is given up.
     pub fn send(&mut self, chunk: Chunk) -> Result<(), Closed> {
-        self.link.send(chunk)
+        self.link.send(Parcel::Chunk(chunk))
+    }
+
+    /// As [`LinkWriter::send`], for anything that can travel.
+    ///
+    /// # Errors
+    /// As [`LinkWriter::send`].
+    pub fn send_parcel(&mut self, parcel: Parcel) -> Result<(), Closed> {
+        self.link.send(parcel)
+    }
+
+    /// Whether the reader takes stretches of files.
+    pub fn takes_extents(&self) -> bool {
+        self.link.takes_extents.load(Ordering::Relaxed)
     }
 
     /// Whether a send now would be refused.
@@ -411,12 +431,12 @@ pub struct LinkReader {
 }
 
 impl LinkReader {
-    /// The next chunk, waiting while there is none; `None` at the finished end.
+    /// The next parcel, waiting while there is none; `None` at the finished end.
     ///
     /// # Errors
     /// [`Closed::Aborted`] when the writer failed, after all that it sent before; [`Closed::Cancelled`] when the run is
     /// given up; [`Closed::HungUp`] after a hang-up made for this reader.
-    pub fn receive(&mut self) -> Result<Option<Chunk>, Closed> {
+    pub fn receive(&mut self) -> Result<Option<Parcel>, Closed> {
         self.link.receive()
     }
 

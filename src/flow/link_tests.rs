@@ -1,6 +1,8 @@
 //! The link's behaviour with real threads. Kept out of `link.rs`, which the model compiles against other primitives.
 
-use super::{Alarm, Bounds, Chunk, Clock, Closed, Link, LinkReader, LinkWriter, Pool, Upstream, Woken};
+use super::{
+    Alarm, Bounds, Chunk, Clock, Closed, Link, LinkReader, LinkWriter, Parcel, Pool, Upstream, Woken,
+};
 use nix::poll::PollTimeout;
 use std::sync::Arc;
 use std::thread;
@@ -20,6 +22,14 @@ fn chunk(pool: &Pool, bytes: &[u8]) -> Chunk {
     let mut chunk = pool.chunk();
     assert_eq!(chunk.append(bytes), bytes.len());
     chunk
+}
+
+/// The next chunk; there must be one.
+fn next(reader: &mut LinkReader) -> Chunk {
+    match reader.receive().unwrap() {
+        Some(Parcel::Chunk(chunk)) => chunk,
+        other => panic!("{other:?}"),
+    }
 }
 
 /// Waits until a condition on the gauge holds: the other thread has come to rest where the test needs it.
@@ -81,7 +91,7 @@ fn small_chunks_join_the_one_at_the_tail() {
     assert_eq!(link.gauge().reading().fill_bytes, 100);
     let mut received = Vec::new();
     let mut chunks = 0;
-    while let Some(chunk) = reader.receive().unwrap() {
+    while let Some(Parcel::Chunk(chunk)) = reader.receive().unwrap() {
         received.extend_from_slice(&chunk);
         chunks += 1;
     }
@@ -96,8 +106,8 @@ fn a_shared_tail_is_not_joined() {
     writer.send(shared.clone()).unwrap();
     writer.send(chunk(&pool, b"b")).unwrap();
     writer.finish();
-    assert_eq!(&*reader.receive().unwrap().unwrap(), b"a");
-    assert_eq!(&*reader.receive().unwrap().unwrap(), b"b");
+    assert_eq!(&*next(&mut reader), b"a");
+    assert_eq!(&*next(&mut reader), b"b");
     assert_eq!(&*shared, b"a");
 }
 
@@ -107,7 +117,7 @@ fn a_dropped_writer_is_an_abort_heard_after_what_it_sent() {
     let pool = Pool::new(CHUNK_BYTES);
     writer.send(chunk(&pool, b"partial")).unwrap();
     drop(writer);
-    assert_eq!(&*reader.receive().unwrap().unwrap(), b"partial");
+    assert_eq!(&*next(&mut reader), b"partial");
     assert_eq!(reader.receive().unwrap_err(), Closed::Aborted);
     assert_eq!(reader.receive().unwrap_err(), Closed::Aborted);
 }
@@ -194,7 +204,7 @@ fn a_chunk_larger_than_the_link_is_taken_whole() {
     let pool = Pool::new(CHUNK_BYTES);
     writer.send(chunk(&pool, &[1; CHUNK_BYTES])).unwrap();
     assert_eq!(link.gauge().reading().fill_bytes, CHUNK_BYTES as u64);
-    assert_eq!(reader.receive().unwrap().unwrap().len(), CHUNK_BYTES);
+    assert_eq!(next(&mut reader).len(), CHUNK_BYTES);
 }
 
 #[test]

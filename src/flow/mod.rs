@@ -23,7 +23,7 @@ mod sync;
 mod workers;
 
 pub use alarm::{Alarm, Woken};
-pub use chunk::{CHUNK_BYTES, Chunk, PAGE_BYTES, Pool};
+pub use chunk::{CHUNK_BYTES, Chunk, Extent, PAGE_BYTES, Parcel, Pool};
 pub use clock::Clock;
 pub use gauge::{Episodes, LinkGauge, Medium, StageGauge};
 pub use inlet::Inlet;

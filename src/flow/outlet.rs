@@ -1,7 +1,7 @@
 //! The writing end of a link as a stage sees it: chunks, or a `Write`r of bytes.
 //! Knows nothing of who reads.
 
-use super::chunk::{Chunk, Pool};
+use super::chunk::{Chunk, Extent, Parcel, Pool};
 use super::link::LinkWriter;
 use std::io::{self, Write};
 
@@ -31,6 +31,20 @@ impl Outlet {
     pub fn send(&mut self, chunk: Chunk) -> io::Result<()> {
         self.flush()?;
         Ok(self.link.send(chunk)?)
+    }
+
+    /// Whether the reader takes stretches of files, to have them moved by the system.
+    pub fn takes_extents(&self) -> bool {
+        self.link.takes_extents()
+    }
+
+    /// Sends a stretch of a file; only for a reader who takes it.
+    ///
+    /// # Errors
+    /// As [`Outlet::send`].
+    pub fn send_extent(&mut self, extent: Extent) -> io::Result<()> {
+        self.flush()?;
+        Ok(self.link.send_parcel(Parcel::Extent(extent))?)
     }
 
     /// Whether the reader takes no more.

@@ -298,6 +298,8 @@ pub struct Registered {
     pub streams: Vec<OwnedFd>,
     /// Names of outputs that cannot be undone.
     pub irrevocable: Vec<String>,
+    /// Whether it takes stretches of files, to have them moved by the system.
+    pub takes_extents: bool,
 }
 
 /// What a stage may use while it opens.
@@ -324,6 +326,11 @@ impl<'a> Opening<'a> {
     /// Has a stream watched, so that a reader who goes away ends even a silent chain.
     pub fn watch(&mut self, stream: OwnedFd) {
         self.registered.streams.push(stream);
+    }
+
+    /// Says that the stage asks its inlet for parcels, and has stretches of files moved by the system.
+    pub fn take_extents(&mut self) {
+        self.registered.takes_extents = true;
     }
 
     /// Says that what the stage writes cannot be taken back; the report then tells how much of it went out.

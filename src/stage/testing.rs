@@ -3,7 +3,9 @@
 
 use super::contract::{Body, Context, Fault, Opening, Registered, Stage};
 use crate::exit::Exit;
-use crate::flow::{Alarm, Bounds, CHUNK_BYTES, Clock, Inlet, Link, LinkReader, Outlet, Pool, StageGauge};
+use crate::flow::{
+    Alarm, Bounds, CHUNK_BYTES, Clock, Inlet, Link, LinkReader, Outlet, Parcel, Pool, StageGauge,
+};
 use std::sync::Arc;
 use std::thread;
 
@@ -203,12 +205,12 @@ fn take(mut reader: LinkReader, taken_bytes: usize) -> (Vec<u8>, Vec<usize>, boo
     let (mut bytes, mut lengths) = (Vec::new(), Vec::new());
     while bytes.len() < taken_bytes {
         match reader.receive() {
-            Ok(Some(chunk)) => {
+            Ok(Some(Parcel::Chunk(chunk))) => {
                 bytes.extend_from_slice(&chunk);
                 lengths.push(chunk.len());
             }
             Ok(None) => return (bytes, lengths, true),
-            Err(_) => return (bytes, lengths, false),
+            Ok(Some(Parcel::Extent(_))) | Err(_) => return (bytes, lengths, false),
         }
     }
     (bytes, lengths, false)

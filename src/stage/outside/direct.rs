@@ -30,6 +30,9 @@ pub(in crate::stage) fn open_stdout(opening: &mut Opening<'_>) -> anyhow::Result
     let stream = Stream::stdout().map_err(fault)?;
     watch(&stream, opening).map_err(fault)?;
     opening.cannot_be_undone(STDOUT_NAME);
+    if stream.kind() == Kind::Pipe {
+        opening.take_extents();
+    }
     Ok(sink_on(Target::new(stream, STDOUT_NAME.to_owned())))
 }
 

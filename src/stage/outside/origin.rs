@@ -3,7 +3,7 @@
 
 use super::stream::{Handle, Kind, Stream, reason};
 use crate::diagnostic::printable;
-use crate::flow::{Closed, Medium, Outlet};
+use crate::flow::{Closed, Extent, Medium, Outlet};
 use crate::stage::contract::{Context, Fault};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
@@ -14,6 +14,10 @@ use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::Path;
+use std::sync::Arc;
+
+/// How much of a file is handed over at once: as much as a pipe of the size that we ask for holds.
+const EXTENT_BYTES: u64 = 1024 * 1024;
 
 /// How messages call descriptor 0.
 pub(in crate::stage) const STDIN_NAME: &str = "standard input";
@@ -78,7 +82,7 @@ impl Origin {
             context.ready(self.stream.as_fd(), PollFlags::POLLIN)?;
         }
         context.waits_for(self.stream.medium());
-        let mut offset_bytes = 0;
+        let mut offset_bytes = if outlet.takes_extents() { self.hand_over(outlet, context)? } else { 0 };
         loop {
             let mut chunk = outlet.chunk();
             let count =
@@ -91,6 +95,30 @@ impl Origin {
             chunk.fill(count);
             outlet.send(chunk)?;
         }
+    }
+
+    /// Tells the reader where the bytes of a regular file are, instead of reading them; how many. What the file grows by
+    /// meanwhile is left to be read.
+    fn hand_over(&self, outlet: &mut Outlet, context: &Context) -> anyhow::Result<u64> {
+        let (Kind::Regular, Some(length_bytes)) = (self.stream.kind(), self.stream.left_bytes()) else {
+            return Ok(0);
+        };
+        let lost = |error| self.lost(error, 0);
+        let begin_bytes = self.stream.position().map_err(lost)?;
+        let file = Arc::new(self.stream.duplicate().map_err(lost)?);
+        let mut handed_bytes = 0;
+        while handed_bytes < length_bytes {
+            let extent = Extent {
+                file: Arc::clone(&file),
+                offset_bytes: begin_bytes + handed_bytes,
+                length_bytes: EXTENT_BYTES.min(length_bytes - handed_bytes),
+            };
+            handed_bytes += extent.length_bytes;
+            context.gauge().read(extent.length_bytes);
+            outlet.send_extent(extent)?;
+        }
+        self.stream.seek(begin_bytes + handed_bytes).map_err(lost)?;
+        Ok(handed_bytes)
     }
 
     /// What a failed read is to the run.

@@ -1,10 +1,10 @@
 //! Descriptors as streams of bytes: what is behind them, and reads and writes that can be given up while they wait.
 //! Knows nothing of names, commits or stages.
 
-use crate::flow::Medium;
+use crate::flow::{Extent, Medium};
 use crate::stage::contract::Context;
 use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, OFlag, PosixFadviseAdvice, fcntl, posix_fadvise};
+use nix::fcntl::{FcntlArg, OFlag, PosixFadviseAdvice, SpliceFFlags, fcntl, posix_fadvise, splice};
 use nix::poll::PollFlags;
 use nix::unistd::{Whence, close, isatty, lseek, read, write};
 use std::fs::{File, Metadata, OpenOptions};
@@ -173,6 +173,45 @@ impl Stream {
                 Err(error) => return Err(error.into()),
             }
         }
+    }
+
+    /// Has the system move up to `length_bytes` of `extent` from its file into this pipe; how many it moved, 0 when the file
+    /// has no more.
+    ///
+    /// # Errors
+    /// Those of `splice`: `EINVAL` where that file cannot be moved so; a [`Closed`](crate::flow::Closed) when the run ends while
+    /// it waits.
+    pub(in crate::stage) fn splice(&self, extent: &Extent, context: &Context) -> io::Result<usize> {
+        let length = usize::try_from(extent.length_bytes).unwrap_or(usize::MAX);
+        let mut offset = i64::try_from(extent.offset_bytes).map_err(|_| Errno::EOVERFLOW)?;
+        let flags = SpliceFFlags::SPLICE_F_NONBLOCK | SpliceFFlags::SPLICE_F_MOVE;
+        loop {
+            match splice(&*extent.file, Some(&mut offset), &self.handle, None, length, flags) {
+                Ok(count) => return Ok(count),
+                Err(Errno::EINTR) => {}
+                Err(Errno::EAGAIN) => context.ready(self.as_fd(), PollFlags::POLLOUT)?,
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Where the next read begins, in bytes.
+    ///
+    /// # Errors
+    /// Those of `lseek`: a pipe has no position.
+    pub(in crate::stage) fn position(&self) -> io::Result<u64> {
+        let position = lseek(&self.handle, 0, Whence::SeekCur)?;
+        Ok(u64::try_from(position).unwrap_or(0))
+    }
+
+    /// Lets the next read begin there.
+    ///
+    /// # Errors
+    /// Those of `lseek`.
+    pub(in crate::stage) fn seek(&self, position_bytes: u64) -> io::Result<()> {
+        let position = i64::try_from(position_bytes).map_err(|_| Errno::EOVERFLOW)?;
+        lseek(&self.handle, position, Whence::SeekSet)?;
+        Ok(())
     }
 
     /// How many bytes are left to read, when that can be known.

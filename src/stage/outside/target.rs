@@ -2,7 +2,7 @@
 //! Knows nothing of how the stream was opened, or of what is done with it at the end.
 
 use super::stream::{Stream, reason};
-use crate::flow::{Closed, Inlet};
+use crate::flow::{Closed, Extent, Inlet, Parcel};
 use crate::stage::contract::{Context, Fault, ReaderGone};
 use nix::errno::Errno;
 use nix::unistd::ftruncate;
@@ -98,20 +98,57 @@ impl Target {
     /// [`ReaderGone`] when nobody reads a pipe any more; a [`Fault`] with the place of any other failed write.
     pub(in crate::stage) fn pour(&self, inlet: &mut Inlet, context: &Context) -> anyhow::Result<()> {
         context.waits_for(self.stream.medium());
-        while let Some(chunk) = inlet.next_chunk()? {
-            let mut bytes = &chunk[..];
-            while !bytes.is_empty() {
-                let count = self.stream.write(bytes, context).map_err(|error| self.lost(error))?;
-                self.written_bytes.fetch_add(count as u64, Ordering::AcqRel);
-                if self.is_abandoned.load(Ordering::SeqCst) {
-                    // The run has been told what became of the file; this only undoes the write that came late.
-                    let _ = self.cut();
-                    return Err(Closed::Cancelled.into());
-                }
-                context.gauge().wrote(count as u64);
-                bytes = &bytes[count..];
+        while let Some(parcel) = inlet.next_parcel()? {
+            match parcel {
+                Parcel::Chunk(chunk) => self.pour_bytes(&chunk, context)?,
+                Parcel::Extent(extent) => self.pour_extent(extent, context)?,
             }
         }
+        Ok(())
+    }
+
+    fn pour_bytes(&self, mut bytes: &[u8], context: &Context) -> anyhow::Result<()> {
+        while !bytes.is_empty() {
+            let count = self.stream.write(bytes, context).map_err(|error| self.lost(error))?;
+            self.took(count, context)?;
+            bytes = &bytes[count..];
+        }
+        Ok(())
+    }
+
+    /// Has the system move a stretch of a file; where it cannot, reads it and writes it.
+    fn pour_extent(&self, mut extent: Extent, context: &Context) -> anyhow::Result<()> {
+        while extent.length_bytes > 0 {
+            let count = match self.stream.splice(&extent, context) {
+                Ok(0) => return Ok(()),
+                Ok(count) => {
+                    self.took(count, context)?;
+                    count
+                }
+                Err(error) if error.raw_os_error() == Some(Errno::EINVAL as i32) => {
+                    let chunk = extent.read().map_err(|error| self.lost(error))?;
+                    if chunk.is_empty() {
+                        return Ok(());
+                    }
+                    self.pour_bytes(&chunk, context)?;
+                    chunk.len()
+                }
+                Err(error) => return Err(self.lost(error)),
+            };
+            extent.advance(count as u64);
+        }
+        Ok(())
+    }
+
+    /// Counts what the system took.
+    fn took(&self, bytes: usize, context: &Context) -> anyhow::Result<()> {
+        self.written_bytes.fetch_add(bytes as u64, Ordering::AcqRel);
+        if self.is_abandoned.load(Ordering::SeqCst) {
+            // The run has been told what became of the file; this only undoes the write that came late.
+            let _ = self.cut();
+            return Err(Closed::Cancelled.into());
+        }
+        context.gauge().wrote(bytes as u64);
         Ok(())
     }
 
