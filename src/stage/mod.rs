@@ -9,7 +9,10 @@ mod buffer;
 mod case;
 mod contract;
 mod discard;
+mod gunzip;
+mod gzip;
 mod head;
+mod level;
 mod lower;
 mod outside;
 mod pass;
@@ -37,6 +40,8 @@ pub const TABLE: &[Entry] = &[
     tee::BRANCH_ENTRY,
     buffer::ENTRY,
     discard::ENTRY,
+    gunzip::ENTRY,
+    gzip::ENTRY,
     head::ENTRY,
     lower::ENTRY,
     pass::ENTRY,
