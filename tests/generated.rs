@@ -91,7 +91,7 @@ fn zsh_takes_its_completions() {
     }
     let world = World::new().with("_weir", generated("zsh"));
     assert_silent(&ask("zsh", &["-f", "-n", "_weir"], &world));
-    let ask_for = "fpath=(. $fpath); autoload -Uz compinit; compinit -D -u; print -- $_comps[weir]";
+    let ask_for = "fpath=($PWD $fpath); autoload -Uz compinit; compinit -D -u; print -- $_comps[weir]";
     let output = ask("zsh", &["-f", "-c", ask_for], &world);
     assert_silent(&output);
     assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "_weir");

@@ -29,7 +29,6 @@ fn names() -> Vec<OsString> {
         "\n",
         "tab\there",
         "{}",
-        "{/}",
         "{1}",
         "{@}",
         "{",
