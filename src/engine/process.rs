@@ -3,6 +3,7 @@
 
 use crate::flow::Clock;
 use nix::sys::signal::Signal;
+use nix::unistd::{Pid, getpgid, getpgrp, getppid, getsid};
 use std::fs;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -67,6 +68,28 @@ impl Process {
         let came = |(_, count): &&(Signal, Arc<AtomicUsize>)| count.swap(0, Ordering::AcqRel) != 0;
         self.noted.iter().filter(came).map(|(signal, _)| *signal).collect()
     }
+}
+
+/// Whether nobody could make the process go on if it stopped: its group is orphaned (POSIX.1-2017, 3.264), as behind
+/// `ssh -t HOST weir`. The system itself stops no such group for Ctrl-Z.
+pub(super) fn is_orphaned() -> bool {
+    let group = getpgrp();
+    let mut process = getppid();
+    // A process 0 is a parent that cannot be seen from here.
+    while getpgid(Some(process)) == Ok(group) {
+        match parent_of(process) {
+            Some(parent) if process.as_raw() != 0 => process = parent,
+            _ => return true,
+        }
+    }
+    getsid(Some(process)).ok() != getsid(None).ok()
+}
+
+fn parent_of(process: Pid) -> Option<Pid> {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    // The name, in parentheses, may hold anything; state and parent follow.
+    let parent = stat.rsplit(')').next()?.split_ascii_whitespace().nth(1)?;
+    parent.parse().ok().map(Pid::from_raw)
 }
 
 /// What `/proc/self/status` tells (proc(5)).

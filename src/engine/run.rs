@@ -2,7 +2,7 @@
 //! Starts nothing and shows nothing; what people should see is told to the caller's `notice`.
 
 use super::commits::{self, Commits};
-use super::process::Process;
+use super::process::{Process, is_orphaned};
 use super::report::{Failure, Outcome, Output, OutputState, Report};
 use super::shared::{Monitor, Scopes, Shared};
 use super::stall::StallWatch;
@@ -263,6 +263,9 @@ impl<'a> Running<'a> {
 
     /// Stops the process as the terminal asked; returns when it goes on.
     fn stop(&self, notice: &mut dyn FnMut(Notice)) {
+        if is_orphaned() {
+            return;
+        }
         notice(Notice::Stopping);
         self.shared.clock.freeze();
         // Not refused to anybody for itself; if it were, the clock would only have stood still for a moment.

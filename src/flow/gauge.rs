@@ -2,7 +2,8 @@
 //! Knows nothing of who reads them; a reading never makes the data path wait.
 
 use super::reading::{LinkReading, StageReading};
-use std::fs;
+use std::fs::File;
+use std::io::Read;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering, fence};
 use std::time::Duration;
 
@@ -288,10 +289,12 @@ impl Account {
     /// Reads `schedstat` (time on a core, time queued for one: proc(5)) and `stat` (of which in the system) of a
     /// thread of this process. `None` where the kernel does not tell or the thread is gone.
     fn of_thread(thread: u64) -> Option<Account> {
-        let schedstat = fs::read_to_string(format!("/proc/self/task/{thread}/schedstat")).ok()?;
+        // Both are a few hundred bytes at most, and given whole by one read: this is asked ten times a second and more.
+        let mut buffer = [0; 1024];
+        let schedstat = text_of(&format!("/proc/self/task/{thread}/schedstat"), &mut buffer)?;
         let mut numbers = schedstat.split_ascii_whitespace().map_while(|word| word.parse::<u64>().ok());
         let (on_core_nanos, queued_nanos) = (numbers.next()?, numbers.next()?);
-        let stat = fs::read_to_string(format!("/proc/self/task/{thread}/stat")).ok()?;
+        let stat = text_of(&format!("/proc/self/task/{thread}/stat"), &mut buffer)?;
         // The name, in parentheses, may hold anything; utime and stime are the 12th and 13th words behind it.
         let mut ticks = stat.rsplit(')').next()?.split_ascii_whitespace().skip(11);
         let mut next = || ticks.next()?.parse::<u64>().ok();
@@ -300,6 +303,11 @@ impl Account {
         let share = if user + system == 0 { 0.0 } else { system as f64 / (user + system) as f64 };
         Some(Account { on_core_nanos, queued_nanos, system_nanos: (on_core_nanos as f64 * share) as u64 })
     }
+}
+
+fn text_of<'a>(path: &str, buffer: &'a mut [u8]) -> Option<&'a str> {
+    let count = File::open(path).and_then(|mut file| file.read(buffer)).ok()?;
+    std::str::from_utf8(buffer.get(..count)?).ok()
 }
 
 #[cfg(test)]

@@ -190,14 +190,14 @@ impl Link {
         self.bounds
     }
 
-    /// Has a hang-up of this link passed on, at once, to what its writer reads. Said before any byte moves.
-    pub fn pass_hang_up_on(&self, upstream: Arc<Upstream>) {
-        self.lock().upstream = Some(upstream);
-    }
-
     /// The reader can have stretches of files moved by the system. Said before the stages run.
     pub fn take_extents(&self) {
         self.takes_extents.store(true, Ordering::Relaxed);
+    }
+
+    /// Has a hang-up of this link passed on, at once, to what its writer reads. Said before any byte moves.
+    pub fn pass_hang_up_on(&self, upstream: Arc<Upstream>) {
+        self.lock().upstream = Some(upstream);
     }
 
     /// Gives the link up: both ends hear [`Closed::Cancelled`], and what it holds is dropped.

@@ -12,7 +12,7 @@ use crate::stage::Touch;
 use crate::verdict::judge;
 use crate::view::tell;
 use crate::view::{
-    Detail, Live, LiveSettings, Look, Progress, StdStream, Terminal, failures, report, status_line,
+    DataOn, Detail, Live, LiveSettings, Look, Progress, Terminal, failures, report, status_line,
 };
 use nix::sys::signal::Signal;
 use std::ffi::OsString;
@@ -59,10 +59,11 @@ impl Shown {
     /// How a run of `plan` is shown while it lasts.
     pub(super) fn live(&self, plan: &Plan) -> LiveSettings {
         let touches = plan.stages.iter().flat_map(|planned| planned.stage.touches());
-        let data_on = touches.filter_map(|touch| match touch {
-            Touch::Stdin => Some(StdStream::Input),
-            Touch::Stdout { .. } => Some(StdStream::Output),
-            Touch::Read(_) | Touch::Write(_) => None,
+        let data_on = touches.map(|touch| match touch {
+            Touch::Stdin => DataOn::Stdin,
+            Touch::Stdout { .. } => DataOn::Stdout,
+            Touch::Read(path) => DataOn::Named(path),
+            Touch::Write(destination) => DataOn::Named(destination.path),
         });
         LiveSettings {
             progress: self.arguments.progress,
@@ -98,14 +99,16 @@ impl Shown {
     /// The end of a run: why it failed, then the report if it is wanted.
     pub(super) fn end(&self, ended: &Report, text: &[u8], spans: &[Option<Span>], was_shown: bool) {
         let detail = if self.arguments.is_verbose { Detail::Everything } else { Detail::RootCause };
+        let mut said = String::new();
         let is_wanted = self.arguments.wants_report || was_shown;
         if is_wanted && !self.arguments.is_quiet && ended.outcome != Outcome::HungUp {
             let columns = Terminal::of_stderr()
                 .filter(Terminal::is_terminal)
                 .map_or(usize::MAX, |terminal| usize::from(terminal.size().0));
-            tell(&report(ended, &judge(&ended.reading, None), columns, self.look));
+            said = report(ended, &judge(&ended.reading, None), columns, self.look);
         }
-        tell(&failures(ended, text, spans, detail));
+        said.push_str(&failures(ended, text, spans, detail));
+        tell(&said);
     }
 
     /// How a run of a batch is called: by its operands.

@@ -110,7 +110,8 @@ impl Bucket {
     /// Spends `bytes`, at most a slice; or says how long it takes until they are there, and spends nothing.
     fn take(&mut self, bytes: u64, now_nanos: u64) -> Option<Duration> {
         let passed_nanos = now_nanos.saturating_sub(self.seen_nanos);
-        self.seen_nanos = self.seen_nanos.max(now_nanos);
+        // Not the later of the two: where the clock went back, after a stop, what it had gained is not waited for.
+        self.seen_nanos = now_nanos;
         self.level = self.depth.min(self.level.saturating_add(u128::from(passed_nanos) * self.rate));
         let price = u128::from(bytes) * NANOS_PER_SECOND;
         if price <= self.level {

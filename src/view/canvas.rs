@@ -79,17 +79,17 @@ impl Canvas {
         let columns = usize::from(columns.max(1));
         let rows_of = |width: usize| if self.reflows { width.div_ceil(columns).max(1) } else { 1 };
         let rows: usize = self.drawn_widths.iter().copied().map(rows_of).sum();
+        // The cursor stands at the beginning of the last line, wherever that is now.
+        let below = self.drawn_widths.last().copied().map_or(0, |width| rows_of(width) - 1);
         let is_drawn = self.bar.is_some();
         self.forget();
         if is_drawn {
             // Row by row: a screen that is cleared from its very top on is kept in the history by some terminals.
-            let up = match rows {
-                0 | 1 => String::new(),
-                more => format!("\x1b[{}A", more - 1),
-            };
+            let up = |count: usize| if count > 0 { format!("\x1b[{count}A") } else { String::new() };
+            let (to_top, back) = (up(rows.saturating_sub(1 + below)), up(rows.saturating_sub(1)));
             let clear = vec!["\x1b[2K"; rows.max(1)].join("\x1b[1B");
             let [begin, end] = SYNCHRONISED;
-            self.screen.terminal.write(format!("{begin}\r{up}{clear}{up}{end}").as_bytes());
+            self.screen.terminal.write(format!("{begin}\r{to_top}{clear}{back}{end}").as_bytes());
         }
     }
 }
@@ -203,7 +203,8 @@ impl TermLike for Pen {
         let frame = std::mem::take(&mut *self.0.frame());
         if !frame.text.is_empty() && !self.0.is_muted.load(Ordering::Relaxed) {
             let [begin, end] = SYNCHRONISED;
-            self.0.terminal.write(format!("{begin}{}{end}", frame.text).as_bytes());
+            // At the beginning of its line the cursor is off the edge, over which a typed `^C` would break the line.
+            self.0.terminal.write(format!("{begin}{}\r{end}", frame.text).as_bytes());
         }
         Ok(())
     }

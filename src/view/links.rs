@@ -132,10 +132,17 @@ fn link_row(frame: &Frame<'_>, link: usize, look: Look) -> LinkRow {
     };
     let (stalled, starved) = (recently(|link| link.stall), recently(|link| link.starve));
     let total = |episodes: &Episodes| episodes.total_nanos(now.at_nanos);
-    // Who waits more now; where nobody does, who did.
-    let is_stalled = match stalled.cmp(&starved) {
-        std::cmp::Ordering::Equal => total(&reading.stall) >= total(&reading.starve),
-        order => order.is_gt(),
+    let open_nanos = |episodes: &Episodes| match episodes.since_nanos {
+        0 => 0,
+        since => now.at_nanos.saturating_sub(since),
+    };
+    // Who waits at this moment, at once; else who waited more of late; where nobody did, who ever did.
+    let waits_now = |episodes: &Episodes| open_nanos(episodes) >= OPEN_NANOS_MIN;
+    let is_stalled = match (waits_now(&reading.stall), waits_now(&reading.starve)) {
+        (true, false) => true,
+        (false, true) => false,
+        _ if stalled == starved => total(&reading.stall) >= total(&reading.starve),
+        _ => stalled > starved,
     };
     let (kind, episodes, nanos) =
         if is_stalled { ("stalled", &reading.stall, stalled) } else { ("starved", &reading.starve, starved) };
@@ -144,10 +151,7 @@ fn link_row(frame: &Frame<'_>, link: usize, look: Look) -> LinkRow {
         s if s > 0.0 => (nanos as f64 / 1e9 / s).clamp(0.0, 1.0),
         _ => 0.0,
     };
-    let open_nanos = match episodes.since_nanos {
-        0 => 0,
-        since => now.at_nanos.saturating_sub(since),
-    };
+    let open_nanos = open_nanos(episodes);
     let when = |is: bool, text: String| if is { text } else { String::new() };
     let duration = |nanos: u64| units::duration(Duration::from_nanos(nanos));
     LinkRow {

@@ -5,7 +5,7 @@ use super::canvas::Canvas;
 use super::look::Look;
 use super::picture::{Frame, Size, picture};
 use super::progress::status_line;
-use super::terminal::{StdStream, Terminal};
+use super::terminal::{DataOn, Terminal};
 use crate::flow::Reading;
 use crate::verdict::judge;
 use std::collections::VecDeque;
@@ -21,7 +21,7 @@ const INTERVALS: [Duration; 2] = [Duration::from_millis(20), Duration::from_secs
 /// How long the end of a run waits for the picture to be taken down.
 const PATIENCE: Duration = Duration::from_millis(200);
 /// How long the thread itself tries.
-const WRITE_PATIENCE: Duration = Duration::from_millis(100);
+const WRITE_PATIENCE: Duration = Duration::from_millis(50);
 /// The stretch that rates, shares and the verdict are about.
 const RECENT_NANOS: u64 = 1_950_000_000;
 /// Readings closer together are not kept for it.
@@ -47,8 +47,8 @@ pub struct LiveSettings {
     pub progress: Progress,
     /// The time from frame to frame; `None` for 0.1 s, and 1 s for plain lines. Held between 20 ms and an hour.
     pub interval: Option<Duration>,
-    /// The standard streams that the chain itself reads or writes.
-    pub data_on: Vec<StdStream>,
+    /// What the chain itself reads and writes.
+    pub data_on: Vec<DataOn>,
     /// Characters and colours.
     pub look: Look,
 }
@@ -236,6 +236,8 @@ struct Watcher {
     mode: Mode,
     interval: Duration,
     look: Look,
+    /// Shown although somebody else may be using the terminal.
+    is_insisted_on: bool,
     sample: Sample,
     canvas: Canvas,
     history: History,
@@ -252,6 +254,7 @@ impl Watcher {
             mode,
             interval: settings.interval.unwrap_or(usual).clamp(shortest, longest),
             look: settings.look,
+            is_insisted_on: settings.progress != Progress::Auto,
             sample,
             history: History::default(),
         }
@@ -259,7 +262,11 @@ impl Watcher {
 
     fn run(mut self, shared: &Shared) {
         let _farewell = Farewell(shared);
-        let delay = if self.mode == Mode::Plain { self.interval } else { DELAY };
+        let delay = match self.mode {
+            Mode::Plain => self.interval,
+            _ if self.is_insisted_on => Duration::ZERO,
+            _ => DELAY,
+        };
         let mut due = Instant::now() + delay;
         loop {
             match shared.next(due) {
@@ -282,8 +289,8 @@ impl Watcher {
 
     /// Shows the present moment, if there is anybody to show it to.
     fn show(&mut self, shared: &Shared) {
-        if !self.terminal.is_ours() {
-            // Whatever is there now belongs to whoever is in the foreground.
+        if !self.is_welcome() {
+            // Whatever is there now belongs to whoever uses the terminal.
             self.canvas.forget();
             return;
         }
@@ -318,8 +325,12 @@ impl Watcher {
         self.canvas.draw(&picture(&frame, size, self.look), columns, rows);
     }
 
+    fn is_welcome(&self) -> bool {
+        self.terminal.is_ours() && (self.is_insisted_on || self.terminal.is_cooked())
+    }
+
     fn take_down(&mut self) {
-        if self.terminal.is_ours() && self.terminal.is_writable(WRITE_PATIENCE) {
+        if self.is_welcome() && self.terminal.is_writable(WRITE_PATIENCE) {
             self.canvas.take_down();
         } else {
             self.canvas.forget();

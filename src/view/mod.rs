@@ -30,7 +30,7 @@ pub use look::{Charset, Look};
 pub use picture::{Frame, Size, picture};
 pub use progress::status_line;
 pub use report::report;
-pub use terminal::{StdStream, Terminal};
+pub use terminal::{DataOn, Terminal};
 
 /// Writes a text to stderr, with no lock that a view might hold; gives up on a terminal that Ctrl-S has stopped, and on errors.
 pub fn tell(text: &str) {

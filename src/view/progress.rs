@@ -116,7 +116,7 @@ fn bar(done: f64, columns: usize, look: Look) -> Vec<Piece> {
 pub fn status_line(now: &Reading, earlier: Option<&Reading>) -> String {
     let verdict = judge(now, earlier);
     let progress = Progress::of(now, earlier);
-    let elapsed = units::whole_seconds(Duration::from_nanos(now.elapsed_nanos()));
+    let elapsed = units::duration(Duration::from_nanos(now.elapsed_nanos()));
     let size = units::size(progress.taken_bytes);
     let mut parts: Vec<String> = progress.done.map(units::percent).into_iter().collect();
     parts.push(format!("{size} in {elapsed}"));

@@ -8,7 +8,7 @@ use crate::flow::{Medium, Reading, Share};
 use crate::units;
 
 /// Input and output that differ by less are the same to the eye.
-const RATIO_MIN: f64 = 1.02;
+const RATIO_MIN: f64 = 1.05;
 /// A stage that does nothing else does it entirely.
 const WHOLE: f64 = 0.995;
 /// Columns for each group that a stage stands in.

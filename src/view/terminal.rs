@@ -3,21 +3,29 @@
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::stat::{SFlag, fstat};
+use nix::sys::signal::{SigSet, SigmaskHow, Signal};
+use nix::sys::stat::{FileStat, SFlag, fstat, major, minor, stat};
+use nix::sys::termios::{LocalFlags, tcgetattr};
 use nix::unistd::{getpgrp, tcgetpgrp, write};
 use std::env;
 use std::io::{self, IsTerminal};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
 use std::time::Duration;
 
-/// A standard stream that carries the data of a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StdStream {
+/// What carries the data of a run, and may be a terminal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DataOn {
     /// Standard input.
-    Input,
+    Stdin,
     /// Standard output.
-    Output,
+    Stdout,
+    /// What has this name, as `/dev/tty`.
+    Named(PathBuf),
 }
+
+/// The number of `/dev/tty`.
+const CONTROLLING: (u64, u64) = (5, 0);
 
 /// Where the view goes: stderr, by a descriptor of its own, so that no lock is shared with whoever else writes there.
 #[derive(Debug)]
@@ -60,18 +68,33 @@ impl Terminal {
         terminal_size::terminal_size_of(&self.stream).map_or((80, 24), |(columns, rows)| (columns.0, rows.0))
     }
 
-    /// Whether one of the streams is this very terminal: what is drawn would be mixed with data.
-    pub(super) fn is_shared_with(&self, streams: &[StdStream]) -> bool {
-        streams.iter().any(|stream| match stream {
-            StdStream::Input => same_device(self.stream.as_fd(), io::stdin().as_fd()),
-            StdStream::Output => same_device(self.stream.as_fd(), io::stdout().as_fd()),
-        })
+    /// Whether one of them is this very terminal: what is drawn would be mixed with data.
+    pub(super) fn is_shared_with(&self, data_on: &[DataOn]) -> bool {
+        let status = |data_on: &DataOn| match data_on {
+            DataOn::Stdin => fstat(io::stdin()),
+            DataOn::Stdout => fstat(io::stdout()),
+            DataOn::Named(path) => stat(path),
+        };
+        let Some(own) = fstat(&self.stream).ok().and_then(device) else { return false };
+        // `/dev/tty` is whichever terminal controls the process, and only of that one the foreground is told.
+        let is_same = |other| {
+            let is_controlling = || [own, other].contains(&CONTROLLING) && tcgetpgrp(&self.stream).is_ok();
+            own == other || is_controlling()
+        };
+        data_on.iter().filter_map(|data_on| status(data_on).ok().and_then(device)).any(is_same)
     }
 
     /// Whether the process may write to it without being a nuisance: it is not, in the background of its own terminal.
     pub(super) fn is_ours(&self) -> bool {
         // A terminal that is not the controlling one has no say in this, and a file neither.
         !self.is_terminal || tcgetpgrp(&self.stream).map_or(true, |group| group == getpgrp())
+    }
+
+    /// Whether lines are typed on it and seen while they are typed. Not so while a pager has it, or somebody is asked for a
+    /// passphrase: then it is no place for a picture.
+    pub(super) fn is_cooked(&self) -> bool {
+        let cooked = LocalFlags::ICANON | LocalFlags::ECHO;
+        !self.is_terminal || tcgetattr(&self.stream).map_or(true, |modes| modes.local_flags.contains(cooked))
     }
 
     /// Whether a write would go through within `patience`; not so on a terminal stopped by Ctrl-S.
@@ -83,14 +106,22 @@ impl Terminal {
 
     /// Writes a text as a whole, and waits for whoever reads it; but not for long on a terminal, which Ctrl-S may have stopped.
     pub fn tell(&self, text: &str) {
-        const PATIENCE: Duration = Duration::from_millis(500);
-        if !self.is_terminal || self.is_writable(PATIENCE) {
+        const PATIENCE: Duration = Duration::from_millis(300);
+        if !text.is_empty() && (!self.is_terminal || self.is_writable(PATIENCE)) {
             self.write(text.as_bytes());
         }
     }
 
     /// Writes as much as it takes. An error is no news to anybody: who would read of it.
-    pub(super) fn write(&self, mut bytes: &[u8]) {
+    pub(super) fn write(&self, bytes: &[u8]) {
+        // In the background of a terminal with `tostop` a write would stop the process; blocked, the signal is not even sent.
+        let before = SigSet::from(Signal::SIGTTOU).thread_swap_mask(SigmaskHow::SIG_BLOCK);
+        self.write_all(bytes);
+        // Only what could be set could fail to be set back.
+        let _ = before.and_then(|mask| mask.thread_set_mask());
+    }
+
+    fn write_all(&self, mut bytes: &[u8]) {
         const PATIENCE: Duration = Duration::from_millis(100);
         while !bytes.is_empty() {
             match write(&self.stream, bytes) {
@@ -104,11 +135,8 @@ impl Terminal {
     }
 }
 
-fn same_device(a: BorrowedFd<'_>, b: BorrowedFd<'_>) -> bool {
-    let device = |stream| {
-        let status = fstat(stream).ok()?;
-        let is_device = SFlag::from_bits_truncate(status.st_mode) & SFlag::S_IFMT == SFlag::S_IFCHR;
-        is_device.then_some(status.st_rdev)
-    };
-    device(a).is_some_and(|number| Some(number) == device(b))
+/// The number of a character device.
+fn device(status: FileStat) -> Option<(u64, u64)> {
+    let is_device = SFlag::from_bits_truncate(status.st_mode) & SFlag::S_IFMT == SFlag::S_IFCHR;
+    is_device.then_some((major(status.st_rdev), minor(status.st_rdev)))
 }

@@ -230,10 +230,10 @@ fn bars_show_the_average_since_the_last_frame() {
 fn a_status_is_one_line() {
     assert_eq!(
         status_line(&usual(), None),
-        "weir: 62%, 3.10 GiB in 8 s, 423 MiB/s, 5 s left; limited by gzip -6 (computing, 2 cores); next would be write \
+        "weir: 62%, 3.10 GiB in 7.5 s, 423 MiB/s, 5 s left; limited by gzip -6 (computing, 2 cores); next would be write \
          (computing)"
     );
-    assert_eq!(status_line(&Reading::default(), None), "weir: 0 B in 0 s, 0 B/s");
+    assert_eq!(status_line(&Reading::default(), None), "weir: 0 B in 0 ms, 0 B/s");
 }
 
 /// The text without colours, which are all the escapes there may be.
