@@ -11,7 +11,9 @@ const BUFFERS: [&str; 10] = ["1", "2", "4095", "4096", "4097", "64K", "1M", "104
 fn input() -> Vec<u8> {
     let mut text = Vec::new();
     for line in 0..12_000_u32 {
-        text.extend_from_slice(format!("line {line}: Straße, ΟΔΟΣ, ﬁn, {}\n", line.wrapping_mul(2_654_435_761)).as_bytes());
+        text.extend_from_slice(
+            format!("line {line}: Straße, ΟΔΟΣ, ﬁn, {}\n", line.wrapping_mul(2_654_435_761)).as_bytes(),
+        );
         if line % 97 == 0 {
             text.extend_from_slice(b"\xff\xc3 no UTF-8\xe2\x82\n");
         }
@@ -47,7 +49,8 @@ fn the_output_does_not_depend_on_how_much_a_link_holds() {
         let mut expected = None;
         for buffer in BUFFERS {
             let world = World::new().with("in", &input);
-            let whole = if chain.starts_with("generate") { chain.to_owned() } else { format!("read in | {chain}") };
+            let whole =
+                if chain.starts_with("generate") { chain.to_owned() } else { format!("read in | {chain}") };
             let ran = world.weir(whole).arg("-B").arg(buffer).run().quietly();
             let came = (ran.stdout().len(), hash(ran.stdout()));
             assert_eq!(*expected.get_or_insert(came), came, "`{chain}` with -B {buffer}");
@@ -71,7 +74,9 @@ fn assert_counts(ran: &Ran, stage: &str, bytes: u64) {
 
 #[test]
 fn the_bytes_in_the_report_are_those_that_went_through() {
-    for (length, buffer) in [(0, "1M"), (1, "1"), (777, "1"), (777, "16"), (1_000_000, "1"), (1_000_000, "1M")] {
+    for (length, buffer) in
+        [(0, "1M"), (1, "1"), (777, "1"), (777, "16"), (1_000_000, "1"), (1_000_000, "1M")]
+    {
         let world = World::new().with("in", vec![b'a'; length]);
         let ran = world
             .weir("read in | tee { head -c 5 | write some } { discard } | upper | write out")
@@ -94,6 +99,8 @@ fn the_bytes_in_the_report_are_those_that_went_through() {
 fn a_stream_of_single_bytes_is_the_same_stream() {
     let world = World::new();
     let text = "ein Straßenname\n".repeat(20);
-    let feeder = format!("printf %s '{text}' | dd bs=1 2>/dev/null | weir -B 1 'upper | tee {{ discard }} | gzip | gunzip'");
+    let feeder = format!(
+        "printf %s '{text}' | dd bs=1 2>/dev/null | weir -B 1 'upper | tee {{ discard }} | gzip | gunzip'"
+    );
     world.shell(&feeder).run().quietly().giving(text.replace('ß', "SS").to_uppercase());
 }

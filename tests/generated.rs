@@ -66,7 +66,9 @@ fn the_man_page_is_clean_and_names_every_stage() {
     for entry in TABLE {
         assert!(page.lines().any(|line| line.trim() == entry.name), "no section for {}", entry.name);
     }
-    for words in ["SYNOPSIS", "EXIT STATUS", "--dry-run", "weir 'read access.log | gzip | write access.log.gz'"] {
+    for words in
+        ["SYNOPSIS", "EXIT STATUS", "--dry-run", "weir 'read access.log | gzip | write access.log.gz'"]
+    {
         assert!(page.contains(words), "`{words}` is not in the page");
     }
 }

@@ -97,7 +97,13 @@ fn an_operand_is_a_file_whatever_it_is_called() {
 fn a_list_of_operands_may_hold_any_name() {
     let world = world();
     let list: Vec<u8> = names().iter().flat_map(|name| [name.as_bytes(), b"\0"].concat()).collect();
-    world.weir("read {} | upper --ascii | write {}.up").arg("--files0-from").arg("-").stdin(list).run().quietly();
+    world
+        .weir("read {} | upper --ascii | write {}.up")
+        .arg("--files0-from")
+        .arg("-")
+        .stdin(list)
+        .run()
+        .quietly();
     for name in names() {
         assert_eq!(world.bytes(with_suffix(&name, ".up")), content(&name).to_ascii_uppercase(), "{name:?}");
     }
@@ -113,9 +119,12 @@ fn all_operands_in_one_run_are_read_in_their_order() {
 #[test]
 fn a_branch_of_a_stage_takes_any_name_too() {
     let world = world();
-    world.weir("read {} | tee {}.copy { upper --ascii | write {}.up } | discard").arg("--").args(
-        names().into_iter().filter(|name| name.len() < NAME_BYTES_MAX - 5),
-    ).run().quietly();
+    world
+        .weir("read {} | tee {}.copy { upper --ascii | write {}.up } | discard")
+        .arg("--")
+        .args(names().into_iter().filter(|name| name.len() < NAME_BYTES_MAX - 5))
+        .run()
+        .quietly();
     for name in names().into_iter().filter(|name| name.len() < NAME_BYTES_MAX - 5) {
         assert!(world.bytes(with_suffix(&name, ".copy")) == content(&name), "{name:?}");
         assert!(world.bytes(with_suffix(&name, ".up")) == content(&name).to_ascii_uppercase(), "{name:?}");

@@ -47,9 +47,10 @@ fn end(mut child: Child) -> String {
 }
 
 fn reporting(world: &World, chain: &str, set: impl FnOnce(&mut Command) -> &mut Command) -> Child {
-    world.weir(chain).arg("--report").spawn(|command| {
-        set(command.stdin(Stdio::null()).stdout(Stdio::null())).stderr(Stdio::piped())
-    })
+    world
+        .weir(chain)
+        .arg("--report")
+        .spawn(|command| set(command.stdin(Stdio::null()).stdout(Stdio::null())).stderr(Stdio::piped()))
 }
 
 /// Writes `bytes` as a slow peer would: 64 KiB at a time, a pause after each.
@@ -76,9 +77,15 @@ const ALONE: [(&str, Planted); 16] = [
         "generate zeros 4M | tee { pass | tee { throttle 5M | discard } | discard } | pass | discard",
         planted("throttle 5M", "as asked"),
     ),
-    ("generate zeros 8M | branch { pass | discard } { throttle 10M | discard }", planted("throttle 10M", "as asked")),
+    (
+        "generate zeros 8M | branch { pass | discard } { throttle 10M | discard }",
+        planted("throttle 10M", "as asked"),
+    ),
     ("generate zeros 16M | buffer 6M | throttle 16M | discard", planted("throttle 16M", "as asked")),
-    ("generate zeros 10M | throttle 12M | buffer 6M --start 50 | discard", planted("throttle 12M", "as asked")),
+    (
+        "generate zeros 10M | throttle 12M | buffer 6M --start 50 | discard",
+        planted("throttle 12M", "as asked"),
+    ),
     ("generate zeros 8M | throttle 10M | spool | discard", planted("throttle 10M", "as asked")),
     ("read /dev/zero | throttle 10M | head -c 8M | discard", planted("throttle 10M", "as asked")),
 ];
