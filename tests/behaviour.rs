@@ -8,6 +8,7 @@ mod examples;
 mod faults;
 mod generated;
 mod harness;
+mod interop;
 mod memory;
 mod names;
 mod tidy;
