@@ -9,6 +9,7 @@ mod buffer;
 mod case;
 mod contract;
 mod discard;
+mod generate;
 mod gunzip;
 mod gzip;
 mod head;
@@ -16,6 +17,8 @@ mod level;
 mod lower;
 mod outside;
 mod pass;
+mod prose;
+mod randomness;
 mod read;
 mod spool;
 mod stdin;
@@ -40,6 +43,7 @@ pub const TABLE: &[Entry] = &[
     tee::BRANCH_ENTRY,
     buffer::ENTRY,
     discard::ENTRY,
+    generate::ENTRY,
     gunzip::ENTRY,
     gzip::ENTRY,
     head::ENTRY,
