@@ -8,7 +8,7 @@ use super::run::{Event, Holdings, Irrevocable, Owned, Running, Teller, Watched};
 use super::shared::Shared;
 use super::thread::{self, Ends};
 use super::wiring;
-use crate::flow::{Reading, Scheme};
+use crate::flow::{Reading, Scheme, Workers};
 use crate::plan::Plan;
 use crate::stage::{Body, Context, Opening, Registered, Stage};
 use std::io;
@@ -22,6 +22,8 @@ pub struct Settings {
     pub stall_timeout: Option<Duration>,
     /// The size of the input in bytes, where it is known.
     pub total_bytes: Option<u64>,
+    /// The most threads of the worker pool; 0 is as many as there are cores.
+    pub threads: usize,
 }
 
 /// Opens everything in the order of the chain, then starts one thread for each stage.
@@ -50,8 +52,9 @@ pub fn start<'a>(plan: Plan, process: &'a Process, settings: &Settings) -> Resul
 
     let mut running =
         Running::new(Arc::clone(&shared), process, scopes, holdings, hearer, settings.stall_timeout);
+    let workers = Workers::new(settings.threads);
     for (stage, (body, ends)) in ready.into_iter().enumerate() {
-        match spawn(stage, body, ends, &shared, teller.clone()) {
+        match spawn(stage, body, ends, &shared, &workers, teller.clone()) {
             Ok(()) => running.has_started(),
             // The ends of the stages that are left are dropped with them, so those that run find out.
             Err(error) => {
@@ -90,11 +93,19 @@ impl Holdings {
     }
 }
 
-fn spawn(stage: usize, body: Body, ends: Ends, shared: &Shared, teller: Teller) -> io::Result<()> {
+fn spawn(
+    stage: usize,
+    body: Body,
+    ends: Ends,
+    shared: &Shared,
+    workers: &Workers,
+    teller: Teller,
+) -> io::Result<()> {
     let context = Context::new(
         Arc::clone(&shared.alarms[stage]),
         Arc::clone(&shared.clock),
         Arc::clone(&shared.gauges[stage]),
+        workers.clone(),
     );
     let name = shared.scheme.stages[stage].name.clone();
     std::thread::Builder::new().name(name).spawn(move || {

@@ -6,6 +6,7 @@
 mod arguments;
 mod beside;
 mod contract;
+mod deflate;
 mod destination;
 mod direct;
 mod discard;
