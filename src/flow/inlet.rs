@@ -38,6 +38,12 @@ impl Inlet {
         self.taken_bytes
     }
 
+    /// Whether the next read would have to wait: nothing is left here, nothing stands on the link, no end is known.
+    pub fn would_wait(&self) -> bool {
+        let is_left = self.current.as_ref().is_some_and(|chunk| !chunk.is_empty());
+        !is_left && !self.ended && self.link.as_ref().is_some_and(LinkReader::would_wait)
+    }
+
     /// Reads to the end and forgets it.
     ///
     /// # Errors

@@ -383,6 +383,12 @@ impl LinkReader {
     pub fn receive(&mut self) -> Result<Option<Chunk>, Closed> {
         self.link.receive()
     }
+
+    /// Whether a receive now would wait.
+    pub fn would_wait(&self) -> bool {
+        let state = self.link.lock();
+        state.queue.is_empty() && state.end.is_none() && !state.hung_up && !state.cancelled
+    }
 }
 
 impl Drop for LinkReader {

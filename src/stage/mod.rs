@@ -3,25 +3,39 @@
 //!
 //! A new stage is one file beside this one and one entry in [`TABLE`]. Nothing else in the program names it.
 
+mod amount;
 mod arguments;
 mod beside;
+mod buffer;
+mod case;
 mod contract;
 mod deflate;
 mod destination;
 mod direct;
 mod discard;
+mod gunzip;
+mod gzip;
+mod head;
 mod in_place;
+mod level;
+mod lower;
 mod origin;
 mod pass;
 mod place;
 mod read;
+mod spool;
 mod standard;
 mod stdin;
 mod stdout;
 mod stream;
 mod target;
+mod tee;
+mod throttle;
+mod upper;
 mod write;
 
+#[cfg(test)]
+mod testing;
 #[cfg(test)]
 mod testing_ends;
 
@@ -32,8 +46,24 @@ pub use contract::{
 };
 
 /// Every stage, in alphabetical order.
-pub const TABLE: &[Entry] =
-    &[discard::ENTRY, pass::ENTRY, read::ENTRY, stdin::ENTRY, stdout::ENTRY, write::ENTRY];
+pub const TABLE: &[Entry] = &[
+    tee::BRANCH_ENTRY,
+    buffer::ENTRY,
+    discard::ENTRY,
+    gunzip::ENTRY,
+    gzip::ENTRY,
+    head::ENTRY,
+    lower::ENTRY,
+    pass::ENTRY,
+    read::ENTRY,
+    spool::ENTRY,
+    stdin::ENTRY,
+    stdout::ENTRY,
+    tee::ENTRY,
+    throttle::ENTRY,
+    upper::ENTRY,
+    write::ENTRY,
+];
 
 /// The entry of the stage called `name`.
 pub fn find(name: &str) -> Option<&'static Entry> {
