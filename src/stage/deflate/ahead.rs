@@ -1,16 +1,16 @@
 //! Decodes the pieces of a hinted member side by side, with libdeflate, for as long as they turn out as the hint says.
-//! Knows nothing of what else a file holds: it leaves the source where the first piece begins that does not fit.
+//! Knows nothing of what else a file holds: it leaves the inlet where the first piece begins that does not fit.
 
-use super::inflate::{Progress, Sink};
+use super::begun::Begun;
 use super::scan::{Found, scan};
-use super::source::Source;
 use super::walk::Walker;
-use crate::flow::{Chunk, Ordered, Pool};
+use crate::flow::{Chunk, Inlet, Ordered, Outlet, Pool};
 use crate::stage::contract::Context;
 use flate2::Crc;
 use libdeflater::Decompressor;
 use std::cell::RefCell;
 use std::hash::{BuildHasher, RandomState};
+use std::io::{self, BufRead};
 
 const SEAL_BYTES: usize = 64;
 
@@ -62,54 +62,60 @@ impl Piece {
     }
 }
 
-/// Decodes whole pieces, as many as fit.
+/// Decodes whole pieces, as many as fit, and gives no more than `allowed_bytes`.
 ///
 /// # Errors
-/// Those of the links, and data over the limit. Wrong data is no error here.
-pub(super) fn ahead(
+/// Those of the links. Wrong data is no error here.
+pub(in crate::stage) fn ahead(
     block_bytes: usize,
-    source: &mut Source<'_>,
-    sink: &mut Sink<'_>,
-    progress: &mut Progress,
+    allowed_bytes: u64,
+    inlet: &mut Inlet,
+    outlet: &mut Outlet,
     context: &Context,
-) -> anyhow::Result<()> {
-    let ordered = Ordered::new(context.workers(), context.gauge());
+) -> io::Result<Begun> {
     let mut ahead = Ahead {
         block_bytes,
         piece_bytes_max: block_bytes + block_bytes / 256 + 64,
+        allowed_pieces: allowed_bytes / block_bytes as u64,
         seal: Seal::new(),
         pool: Pool::new(block_bytes + SEAL_BYTES),
         spare: Vec::new(),
-        ordered,
-        sink,
-        progress,
+        ordered: Ordered::new(context.workers(), context.gauge()),
+        inlet,
+        outlet,
+        begun: Begun::default(),
     };
-    ahead.run(source)
+    ahead.run()?;
+    Ok(ahead.begun)
 }
 
-struct Ahead<'a, 'b> {
+struct Ahead<'a> {
     block_bytes: usize,
     /// The most that a block can be compressed to, and a little more.
     piece_bytes_max: usize,
+    allowed_pieces: u64,
     seal: Seal,
     pool: Pool,
+    /// Buffers to use again.
     spare: Vec<Vec<u8>>,
     ordered: Ordered<'a, Piece>,
-    sink: &'a mut Sink<'b>,
-    progress: &'a mut Progress,
+    inlet: &'a mut Inlet,
+    outlet: &'a mut Outlet,
+    begun: Begun,
 }
 
-impl Ahead<'_, '_> {
-    fn run(&mut self, source: &mut Source<'_>) -> anyhow::Result<()> {
+impl Ahead<'_> {
+    fn run(&mut self) -> io::Result<()> {
         // Each false cut throws away what is under way: worth it if it is rare.
-        let mut false_cuts_left = 16_u64;
-        let mut rest = self.submit(source)?;
+        let mut false_cuts_left = 8_u64;
+        let mut rest = self.submit()?;
         while let Some(piece) = self.ordered.take() {
-            if piece.crc.is_some() {
-                false_cuts_left = false_cuts_left.saturating_add(1);
+            let is_allowed = self.allowed_pieces > 0;
+            if piece.crc.is_some() && is_allowed {
+                false_cuts_left = (false_cuts_left + 1).min(1000);
                 self.emit(piece)?;
                 if rest.is_none() {
-                    rest = self.submit(source)?;
+                    rest = self.submit()?;
                 }
                 continue;
             }
@@ -118,26 +124,24 @@ impl Ahead<'_, '_> {
                 undecoded.extend_from_slice(&piece.compressed);
             }
             undecoded.extend(rest.take().unwrap_or_default());
-            if false_cuts_left < 2 {
-                source.give_back(undecoded);
-                return Ok(());
+            if !is_allowed || false_cuts_left == 0 || !self.mend(&mut undecoded)? {
+                rest = Some(undecoded);
+                break;
             }
-            false_cuts_left -= 2;
-            if !self.mend(source, undecoded)? {
-                return Ok(());
-            }
-            rest = self.submit(source)?;
+            self.inlet.give_back(&undecoded);
+            false_cuts_left -= 1;
+            rest = self.submit()?;
         }
-        source.give_back(rest.unwrap_or_default());
+        self.inlet.give_back(&rest.unwrap_or_default());
         Ok(())
     }
 
-    /// Has pieces decoded until enough are under way; what is left of the source's bytes if there are no more.
-    fn submit(&mut self, source: &mut Source<'_>) -> anyhow::Result<Option<Vec<u8>>> {
+    /// Has pieces decoded until enough are under way; the bytes behind the last one if there are no more.
+    fn submit(&mut self) -> io::Result<Option<Vec<u8>>> {
         while !self.ordered.is_full() {
             let mut compressed = self.spare.pop().unwrap_or_default();
             compressed.clear();
-            match scan(source, &mut compressed, self.piece_bytes_max)? {
+            match scan(self.inlet, &mut compressed, self.piece_bytes_max)? {
                 Found::Rest => return Ok(Some(compressed)),
                 Found::Piece => {
                     let (block_bytes, seal) = (self.block_bytes, self.seal);
@@ -152,38 +156,35 @@ impl Ahead<'_, '_> {
         Ok(None)
     }
 
-    fn emit(&mut self, piece: Piece) -> anyhow::Result<()> {
+    fn emit(&mut self, piece: Piece) -> io::Result<()> {
         if let Some(crc) = &piece.crc {
-            self.progress.has_given(&piece.data, crc);
+            self.begun.has_given(&piece.data, crc);
         }
+        self.allowed_pieces -= 1;
         self.spare.push(piece.compressed);
-        self.sink.send(piece.data)
+        self.outlet.send(piece.data)
     }
 
-    /// After a false cut: finds the true one, and decodes up to it. Whether it could; the source stands where to go on.
-    fn mend(&mut self, source: &mut Source<'_>, mut undecoded: Vec<u8>) -> anyhow::Result<bool> {
+    /// After a false cut: finds the true one, decodes up to it, and leaves what is behind it. Whether it could.
+    fn mend(&mut self, undecoded: &mut Vec<u8>) -> io::Result<bool> {
         while undecoded.len() < self.piece_bytes_max {
-            let available = source.fill()?;
+            let available = self.inlet.fill_buf()?;
             let count = available.len().min(self.piece_bytes_max - undecoded.len());
             if count == 0 {
                 break;
             }
             undecoded.extend_from_slice(&available[..count]);
-            source.consume(count);
+            self.inlet.consume(count);
         }
-        let edge = Walker::new().over(&undecoded).find(|block| block.is_flush).map(|block| block.end_bit / 8);
-        if let Some(edge) = edge {
-            let mut piece =
-                Piece { compressed: undecoded[..edge].to_vec(), data: self.pool.chunk(), crc: None };
-            piece.decode(self.block_bytes, self.seal);
-            if piece.crc.is_some() {
-                undecoded.drain(..edge);
-                source.give_back(undecoded);
-                self.emit(piece)?;
-                return Ok(true);
-            }
+        let flush = Walker::new().over(undecoded).find(|block| block.is_flush);
+        let Some(edge) = flush.map(|block| block.end_bit / 8) else { return Ok(false) };
+        let mut piece = Piece { compressed: undecoded[..edge].to_vec(), data: self.pool.chunk(), crc: None };
+        piece.decode(self.block_bytes, self.seal);
+        let fits = piece.crc.is_some();
+        if fits {
+            undecoded.drain(..edge);
+            self.emit(piece)?;
         }
-        source.give_back(undecoded);
-        Ok(false)
+        Ok(fits)
     }
 }

@@ -1,7 +1,7 @@
 //! One block of input to one piece of a DEFLATE stream, with libdeflate.
 //! Knows nothing of other blocks and of threads.
 
-use super::level::Level;
+use super::preset::Preset;
 use super::walk::Walker;
 use libdeflater::{CompressionLvl, Compressor};
 use std::cell::RefCell;
@@ -59,7 +59,7 @@ impl Kit {
 
 /// Compresses `input` into `output`, whose old content is lost.
 pub(super) fn compress(
-    level: Level,
+    preset: Preset,
     place: Place,
     _before: &[u8],
     input: &[u8],
@@ -67,8 +67,8 @@ pub(super) fn compress(
 ) -> Form {
     KIT.with_borrow_mut(|kit| {
         let kit = match kit {
-            Some(kit) if kit.effort == level.effort() => kit,
-            kit => kit.insert(Kit::new(level.effort())),
+            Some(kit) if kit.effort == preset.effort() => kit,
+            kit => kit.insert(Kit::new(preset.effort())),
         };
         if input.len() >= PROBED_BYTES_MIN && is_incompressible(&mut kit.probe, input) {
             return Form::Stored;
@@ -116,7 +116,7 @@ fn open_end(walker: &mut Walker, stream: &mut Vec<u8>) -> Option<()> {
 #[cfg(test)]
 mod tests {
     use super::{Form, Place, compress};
-    use crate::stage::deflate::level::Level;
+    use crate::stage::deflate::preset::Preset;
 
     #[test]
     fn noise_is_stored_and_text_is_not() {
@@ -128,9 +128,9 @@ mod tests {
         .take(100_000)
         .collect();
         let mut output = Vec::new();
-        assert_eq!(compress(Level::new(6), Place::Inner, &[], &noise, &mut output), Form::Stored);
+        assert_eq!(compress(Preset::new(6), Place::Inner, &[], &noise, &mut output), Form::Stored);
         let text = b"a line of text, and another one\n".repeat(4000);
-        assert_eq!(compress(Level::new(6), Place::Inner, &[], &text, &mut output), Form::Compressed);
+        assert_eq!(compress(Preset::new(6), Place::Inner, &[], &text, &mut output), Form::Compressed);
         assert!(output.ends_with(&[0, 0, 0xff, 0xff]));
     }
 }

@@ -1,9 +1,9 @@
 //! Bytes to one gzip member, its blocks compressed on the worker pool.
-//! Knows nothing of how a block is compressed. What comes out depends on the input and the level alone.
+//! Knows nothing of how a block is compressed. What comes out depends on the input and the preset alone.
 
 use super::block::{self, BEFORE_BYTES, Form, IS_INDEPENDENT, Place};
-use super::level::Level;
 use super::member;
+use super::preset::Preset;
 use crate::flow::{Inlet, Ordered, Outlet};
 use crate::stage::contract::Context;
 use flate2::Crc;
@@ -30,17 +30,17 @@ struct Piece {
 /// # Errors
 /// Those of the links.
 pub(in crate::stage) fn compress(
-    level: Level,
+    preset: Preset,
     inlet: &mut Inlet,
     outlet: &mut Outlet,
     context: &Context,
 ) -> io::Result<()> {
     let workers = context.workers();
     let mut packer = Packer {
-        level,
+        preset,
         ordered: Ordered::new(workers, context.gauge()),
         under_way: 0,
-        under_way_max: under_way_max(workers.threads_max(), level.block_bytes()),
+        under_way_max: under_way_max(workers.threads_max(), preset.block_bytes()),
         spare: Vec::new(),
         before: Vec::new(),
         crc: Crc::new(),
@@ -57,7 +57,7 @@ fn under_way_max(threads: usize, block_bytes: usize) -> usize {
 }
 
 struct Packer<'a> {
-    level: Level,
+    preset: Preset,
     ordered: Ordered<'a, Piece>,
     under_way: usize,
     under_way_max: usize,
@@ -71,7 +71,7 @@ struct Packer<'a> {
 
 impl Packer<'_> {
     fn run(&mut self, inlet: &mut Inlet) -> io::Result<()> {
-        let block_bytes = self.level.block_bytes();
+        let block_bytes = self.preset.block_bytes();
         let mut block = self.block();
         let mut has_begun = false;
         loop {
@@ -84,7 +84,7 @@ impl Packer<'_> {
                 if !has_begun {
                     has_begun = true;
                     let hint = IS_INDEPENDENT.then_some(block_bytes);
-                    self.outlet.write_all(&member::header(self.level, hint))?;
+                    self.outlet.write_all(&member::header(self.preset, hint))?;
                 }
                 self.submit(block, Place::Inner)?;
                 block = self.block();
@@ -100,8 +100,8 @@ impl Packer<'_> {
             }
         } else {
             // A single block: no worker is worth its start.
-            self.outlet.write_all(&member::header(self.level, None))?;
-            let piece = worked(self.level, block, Place::Last);
+            self.outlet.write_all(&member::header(self.preset, None))?;
+            let piece = worked(self.preset, block, Place::Last);
             self.write(piece)?;
         }
         self.outlet.write_all(&member::trailer(&self.crc))
@@ -123,8 +123,8 @@ impl Packer<'_> {
             self.under_way -= 1;
             self.write(piece)?;
         }
-        let level = self.level;
-        self.ordered.submit(move || worked(level, block, place));
+        let preset = self.preset;
+        self.ordered.submit(move || worked(preset, block, place));
         self.under_way += 1;
         while let Some(piece) = self.ordered.take_done() {
             self.under_way -= 1;
@@ -146,10 +146,10 @@ impl Packer<'_> {
 }
 
 /// The block compressed.
-fn worked(level: Level, mut block: Piece, place: Place) -> Piece {
+fn worked(preset: Preset, mut block: Piece, place: Place) -> Piece {
     block.place = place;
     block.crc.update(&block.input);
-    block.form = block::compress(level, place, &block.before, &block.input, &mut block.output);
+    block.form = block::compress(preset, place, &block.before, &block.input, &mut block.output);
     block
 }
 

@@ -1,7 +1,7 @@
 //! A gzip member's header and trailer as they are written, and the hint in the header: RFC 1952 §2.3.
 //! Knows nothing of what is between them.
 
-use super::level::Level;
+use super::preset::Preset;
 use flate2::Crc;
 
 /// SI1 and SI2 of the extra field's subfield that holds the block size, as four bytes, low byte first: after every so many
@@ -14,11 +14,11 @@ const FEXTRA: u8 = 4;
 /// Block sizes that are worth a worker, and that a file may make us hold in memory.
 const HINTED_BYTES: std::ops::RangeInclusive<usize> = 1024..=1024 * 1024;
 
-/// The header: no name, no time, no system, so that the same data always gives the same file. With the hint if the data
-/// has more than one block and those are `independent`.
-pub(super) fn header(level: Level, hint: Option<usize>) -> Vec<u8> {
+/// The header: no name, no time, no system, so that the same data always gives the same file. With a hint if the data has
+/// several blocks of that many bytes, and they do not refer to each other.
+pub(in crate::stage) fn header(preset: Preset, hint: Option<usize>) -> Vec<u8> {
     let flags = if hint.is_some() { FEXTRA } else { 0 };
-    let mut bytes = vec![0x1f, 0x8b, 8, flags, 0, 0, 0, 0, level.extra_flags(), 255];
+    let mut bytes = vec![0x1f, 0x8b, 8, flags, 0, 0, 0, 0, preset.extra_flags(), 255];
     if let Some(block_bytes) = hint {
         let size = u32::try_from(block_bytes).unwrap_or(0).to_le_bytes();
         bytes.extend([8, 0, HINT[0], HINT[1], 4, 0]);
@@ -28,7 +28,7 @@ pub(super) fn header(level: Level, hint: Option<usize>) -> Vec<u8> {
 }
 
 /// The trailer: CRC-32, and the size modulo 2³².
-pub(super) fn trailer(crc: &Crc) -> [u8; 8] {
+pub(in crate::stage) fn trailer(crc: &Crc) -> [u8; 8] {
     let mut bytes = [0; 8];
     bytes[..4].copy_from_slice(&crc.sum().to_le_bytes());
     bytes[4..].copy_from_slice(&crc.amount().to_le_bytes());
@@ -36,7 +36,7 @@ pub(super) fn trailer(crc: &Crc) -> [u8; 8] {
 }
 
 /// The block size that an extra field names, if it is one to work with. A hint and no more: the file may lie.
-pub(super) fn hint(mut extra: &[u8]) -> Option<usize> {
+pub(in crate::stage) fn hint(mut extra: &[u8]) -> Option<usize> {
     while let [first, second, low, high, rest @ ..] = extra {
         let length = usize::from(u16::from_le_bytes([*low, *high]));
         let data = rest.get(..length)?;
@@ -52,14 +52,14 @@ pub(super) fn hint(mut extra: &[u8]) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::{header, hint};
-    use crate::stage::deflate::level::Level;
+    use crate::stage::deflate::preset::Preset;
 
     #[test]
     fn the_hint_comes_back() {
-        let bytes = header(Level::new(6), Some(524_288));
+        let bytes = header(Preset::new(6), Some(524_288));
         assert_eq!(bytes.len(), 20);
         assert_eq!(hint(&bytes[12..]), Some(524_288));
-        assert_eq!(header(Level::new(9), None), [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 2, 255]);
+        assert_eq!(header(Preset::new(9), None), [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 2, 255]);
     }
 
     #[test]

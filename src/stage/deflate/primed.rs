@@ -1,7 +1,7 @@
 //! One block of input to one piece of a DEFLATE stream, with zlib-rs: the build without C code.
 //! Knows nothing of other blocks but the end of the one before, and nothing of threads.
 
-use super::level::Level;
+use super::preset::Preset;
 use flate2::{Compress, Compression, FlushCompress};
 use std::cell::RefCell;
 
@@ -35,14 +35,14 @@ thread_local! {
 
 /// Compresses `input` into `output`, whose old content is lost.
 pub(super) fn compress(
-    level: Level,
+    preset: Preset,
     place: Place,
     before: &[u8],
     input: &[u8],
     output: &mut Vec<u8>,
 ) -> Form {
     COMPRESS.with_borrow_mut(|kept| {
-        let effort = level.effort();
+        let effort = preset.effort();
         let compress = match kept {
             Some((same, compress)) if *same == effort => {
                 compress.reset();

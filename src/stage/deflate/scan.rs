@@ -1,8 +1,8 @@
 //! Cuts a DEFLATE stream where empty stored blocks seem to end on a byte.
 //! Knows nothing of what the pieces hold: a cut is a guess.
 
-use super::source::Source;
-use std::io;
+use crate::flow::Inlet;
+use std::io::{self, BufRead};
 
 /// What an empty stored block ends with: RFC 1951 §3.2.4.
 const EDGE: [u8; 4] = [0x00, 0x00, 0xff, 0xff];
@@ -19,14 +19,14 @@ pub(super) enum Found {
     Rest,
 }
 
-/// Takes the bytes up to the next cut from `source` into `piece`, which is empty; a little more than `bytes_max` at most.
+/// Takes the bytes up to the next cut from `inlet` into `piece`, which is empty; a little more than `bytes_max` at most.
 ///
 /// # Errors
 /// Those of the link.
-pub(super) fn scan(source: &mut Source<'_>, piece: &mut Vec<u8>, bytes_max: usize) -> io::Result<Found> {
+pub(super) fn scan(inlet: &mut Inlet, piece: &mut Vec<u8>, bytes_max: usize) -> io::Result<Found> {
     let mut search = Search { stored_at: Some(0), searched: 0 };
     while piece.len() <= bytes_max {
-        let available = source.fill()?;
+        let available = inlet.fill_buf()?;
         let before = piece.len();
         let count = available.len().min(STEP_BYTES);
         if count == 0 {
@@ -36,11 +36,11 @@ pub(super) fn scan(source: &mut Source<'_>, piece: &mut Vec<u8>, bytes_max: usiz
         match search.cut(piece) {
             Some(cut) => {
                 // It is not among the bytes of the rounds before, or they would have ended there.
-                source.consume(cut.saturating_sub(before));
+                inlet.consume(cut.saturating_sub(before));
                 piece.truncate(cut);
                 return Ok(Found::Piece);
             }
-            None => source.consume(count),
+            None => inlet.consume(count),
         }
     }
     Ok(Found::Rest)

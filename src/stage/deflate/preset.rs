@@ -1,9 +1,9 @@
 //! What `-1` to `-9` mean.
 //! Knows nothing of how blocks are compressed.
 
-/// A level of compression.
+/// A level of compression, as the engine does it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::stage) struct Level {
+pub(in crate::stage) struct Preset {
     /// As the header has it.
     number: u8,
     /// Of the engine.
@@ -11,7 +11,7 @@ pub(in crate::stage) struct Level {
     block_bytes: usize,
 }
 
-impl Level {
+impl Preset {
     /// The level that is called `-number`; what is beyond 1 and 9 counts as these.
     pub(in crate::stage) fn new(number: u8) -> Self {
         let number = number.clamp(1, 9);
@@ -29,13 +29,13 @@ impl Level {
             // Zlib's own: its window spans the blocks, and a larger one gains little.
             (number, small)
         };
-        Level { number, effort, block_bytes }
+        Preset { number, effort, block_bytes }
     }
 
     /// With blocks of that many bytes.
     #[cfg(test)]
     pub(super) fn with_block_bytes(self, block_bytes: usize) -> Self {
-        Level { block_bytes, ..self }
+        Preset { block_bytes, ..self }
     }
 
     pub(super) fn effort(self) -> u8 {
