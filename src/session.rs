@@ -261,6 +261,7 @@ impl Session {
             .collect();
         let live = self.show.live(&ready.plan);
         let settings = engine::Settings {
+            threads: self.arguments.threads,
             stall_timeout: self.arguments.stall_timeout,
             total_bytes: ready.facts.total_bytes,
         };

@@ -9,7 +9,7 @@ use super::shared::Shared;
 use super::thread::{self, Ends, Place};
 use super::wiring;
 use crate::diagnostic::printable;
-use crate::flow::{Reading, Scheme};
+use crate::flow::{Reading, Scheme, Workers};
 use crate::plan::Plan;
 use crate::stage::{Body, Context, Opening, Registered, Stage, Touch};
 use std::io;
@@ -23,6 +23,8 @@ pub struct Settings {
     pub stall_timeout: Option<Duration>,
     /// The size of the input in bytes, where it is known.
     pub total_bytes: Option<u64>,
+    /// The most threads of the worker pool; 0 is as many as there are cores.
+    pub threads: usize,
 }
 
 /// Opens everything in the order of the chain, then starts one thread for each stage.
@@ -30,7 +32,8 @@ pub struct Settings {
 /// # Errors
 /// A report, if something could not be opened: no byte has moved, and nothing is left.
 pub fn start<'a>(plan: Plan, process: &'a Process, settings: &Settings) -> Result<Running<'a>, Box<Report>> {
-    let scheme = Arc::new(plan.scheme(settings.total_bytes));
+    let workers = Workers::new(settings.threads);
+    let scheme = Arc::new(plan.scheme(settings.total_bytes, workers.threads_max()));
     let scopes = wiring::scopes(&plan);
     let input_name = input_name(&plan);
     let wired = wiring::wire(&plan, process, Arc::clone(&scheme));
@@ -52,7 +55,7 @@ pub fn start<'a>(plan: Plan, process: &'a Process, settings: &Settings) -> Resul
         Running::new(Arc::clone(&shared), process, scopes, holdings, hearer, settings.stall_timeout);
     for (stage, (body, ends)) in ready.into_iter().enumerate() {
         let place = Place { stage, input_name: input_name.clone() };
-        match spawn(place, body, ends, &shared, teller.clone()) {
+        match spawn(place, body, ends, &shared, &workers, teller.clone()) {
             Ok(()) => running.has_started(),
             // The ends of the stages that are left are dropped with them, so those that run find out.
             Err(error) => {
@@ -102,12 +105,20 @@ fn input_name(plan: &Plan) -> Option<String> {
     }
 }
 
-fn spawn(place: Place, body: Body, ends: Ends, shared: &Shared, teller: Teller) -> io::Result<()> {
+fn spawn(
+    place: Place,
+    body: Body,
+    ends: Ends,
+    shared: &Shared,
+    workers: &Workers,
+    teller: Teller,
+) -> io::Result<()> {
     let stage = place.stage;
     let context = Context::new(
         Arc::clone(&shared.alarms[stage]),
         Arc::clone(&shared.clock),
         Arc::clone(&shared.gauges[stage]),
+        workers.clone(),
     );
     let name = shared.scheme.stages[stage].name.clone();
     std::thread::Builder::new().name(name).spawn(move || {
