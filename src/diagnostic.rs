@@ -121,6 +121,11 @@ impl Mistake {
 ///
 /// Any bytes may be in `text`: what a terminal would obey is shown as an escape.
 pub fn render(text: &[u8], mistakes: &[Mistake], colour: Colour) -> String {
+    render_from(None, text, mistakes, colour)
+}
+
+/// As [`render`], for a text that is in a file: its name, safe to print, stands beside the line's number.
+pub fn render_from(file: Option<&str>, text: &[u8], mistakes: &[Mistake], colour: Colour) -> String {
     let renderer = match colour {
         Colour::Never => Renderer::plain(),
         Colour::Always => Renderer::styled(),
@@ -132,7 +137,7 @@ pub fn render(text: &[u8], mistakes: &[Mistake], colour: Colour) -> String {
         // One advice for several mistakes is given once.
         let helps = mistake.helps.iter().map(String::as_str).filter(|help| helps_given.insert(help));
         let helps: Vec<_> = helps.map(|help| Level::HELP.message(visible(help))).collect();
-        parts.push(renderer.render(&[group(&shown, mistake).elements(helps)]));
+        parts.push(renderer.render(&[group(&shown, file, mistake).elements(helps)]));
     }
     if mistakes.len() > MISTAKES_SHOWN_MAX {
         parts.push(format!("weir: and {} more", mistakes.len() - MISTAKES_SHOWN_MAX));
@@ -150,7 +155,7 @@ pub fn render(text: &[u8], mistakes: &[Mistake], colour: Colour) -> String {
 }
 
 /// What is wrong and where; without a text there is no where.
-fn group<'a>(shown: &'a Displayed, mistake: &'a Mistake) -> Group<'a> {
+fn group<'a>(shown: &'a Displayed, file: Option<&'a str>, mistake: &'a Mistake) -> Group<'a> {
     let level = match mistake.severity {
         Severity::Error => Level::ERROR.with_name("weir"),
         Severity::Warning => Level::WARNING.with_name("weir: warning"),
@@ -164,7 +169,8 @@ fn group<'a>(shown: &'a Displayed, mistake: &'a Mistake) -> Group<'a> {
         kind.span(shown.span(span)).label(label)
     };
     let snippet = Snippet::source(shown.text.as_str())
-        .line_numbering(shown.text.trim_end().contains('\n'))
+        .line_numbering(file.is_some() || shown.text.trim_end().contains('\n'))
+        .path(file)
         .annotation(note(AnnotationKind::Primary, &mistake.span, &mistake.label))
         .annotations(mistake.others.iter().map(|(span, label)| note(AnnotationKind::Context, span, label)));
     title.element(snippet)

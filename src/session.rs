@@ -5,16 +5,27 @@ mod input;
 mod show;
 
 use crate::cli::Cli;
-use crate::diagnostic::{Mistake, render};
+use crate::diagnostic::{Mistake, printable, render_from};
 use crate::engine::{self, Notice, Outcome, Process, Report, Running};
 use crate::exit::Exit;
 use crate::generate;
 use crate::lang::{self, Batch, Chain};
-use crate::plan::{Claims, Facts, Plan, Problem, Refusal, Settings, Streams, dry_run, preflight};
+use crate::plan::{
+    Claims, Facts, Plan, Problem, Refusal, Settings, Streams, dry_run, preflight, unknown_names,
+};
 use crate::stage::TABLE;
-use crate::view::{Live, Look, Terminal, tell};
+use crate::view::{Live, Look, Place, Terminal, tell};
+use clap::error::ErrorKind;
 use show::{Shown, write_out};
+use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
+
+/// What a command line without a chain is told.
+const NO_CHAIN: &str = "\
+weir: no chain
+  type one as a single argument: weir 'read FILE | gzip | write FILE.gz'
+  `weir --stages` lists the stages, `weir --help` says more
+";
 
 /// How the process is to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,11 +65,16 @@ pub fn run(arguments: Cli) -> Ending {
 
 /// Gives the help or the version that was asked for, or says what is wrong with the command line.
 pub fn say_usage(error: &clap::Error) -> Ending {
+    if error.kind() == ErrorKind::MissingRequiredArgument {
+        return refuse(NO_CHAIN, Exit::Usage);
+    }
     let text = error.render();
     let terminal = if error.use_stderr() { Terminal::of_stderr() } else { None };
     let is_coloured = terminal.is_some_and(|terminal| terminal.is_capable())
         && Look::of_environment().colour != Look::PLAIN.colour;
     let text = if is_coloured { text.ansi().to_string() } else { text.to_string() };
+    // As every other message begins.
+    let text = if error.use_stderr() { text.replacen("error:", "weir:", 1) } else { text };
     if error.use_stderr() { refuse(&text, Exit::Usage) } else { write_out(text.as_bytes()) }
 }
 
@@ -90,7 +106,7 @@ enum Unready {
 
 impl Session {
     fn parse(&self, operands: input::Operands) -> Result<Batch, Vec<Mistake>> {
-        let chain = lang::parse(&self.text)?;
+        let chain = lang::parse(&self.text).map_err(|mistakes| self.with_unknown_names(mistakes))?;
         if !self.arguments.quiet {
             self.say_mistakes(&lang::doubts(&self.text, &chain));
         }
@@ -100,8 +116,24 @@ impl Session {
         }
     }
 
+    /// To the mistakes of the language, the names that no stage has; what else is wrong with a stage depends on them.
+    fn with_unknown_names(&self, mut mistakes: Vec<Mistake>) -> Vec<Mistake> {
+        let names = unknown_names(&lang::parse_anyway(&self.text), TABLE);
+        let is_new = |name: &Mistake| {
+            let meets = |other: &Mistake| {
+                name.span.start < other.span.end.max(other.span.start + 1) && other.span.start < name.span.end
+            };
+            !mistakes.iter().any(meets)
+        };
+        let new: Vec<Mistake> = names.into_iter().filter(is_new).collect();
+        mistakes.extend(new);
+        mistakes.sort_by_key(|mistake| mistake.span.start);
+        mistakes
+    }
+
     fn render(&self, mistakes: &[Mistake]) -> String {
-        render(&self.text, mistakes, self.show.look.colour)
+        let script = self.arguments.file.as_ref().map(|path| printable(path.as_os_str().as_bytes()));
+        render_from(script.as_deref(), &self.text, mistakes, self.show.look.colour)
     }
 
     fn say_mistakes(&self, mistakes: &[Mistake]) {
@@ -187,7 +219,9 @@ impl Session {
             let ending = match self.prepare(&batch.chain(index)) {
                 Err(unready) => self.unready(&unready),
                 Ok(ready) if self.arguments.dry_run => {
-                    write_out(dry_run(&ready.plan, &ready.facts).as_bytes())
+                    let name = self.show.run_name(batch.operands(index));
+                    let text = dry_run(&ready.plan, &ready.facts);
+                    write_out(format!("run {} of {}: {name}\n{text}\n", index + 1, batch.len()).as_bytes())
                 }
                 Ok(ready) => self.go(ready, &process),
             };
@@ -201,7 +235,9 @@ impl Session {
             return Ending::Exit(Exit::Done);
         }
         let done = batch.len() - failed;
-        refuse(&format!("weir: {done} of {} runs done, {failed} failed\n", batch.len()), Exit::Batch)
+        let (well, ill) =
+            if self.arguments.dry_run { ("could start", "could not") } else { ("done", "failed") };
+        refuse(&format!("weir: {done} of {} runs {well}, {failed} {ill}\n", batch.len()), Exit::Batch)
     }
 
     /// As `prepare`, for a look ahead: what is wrong with the files is said when the run's turn comes.
@@ -220,7 +256,9 @@ impl Session {
             }
             return Ending::Exit(Exit::Done);
         }
-        let spans: Vec<_> = ready.plan.stages.iter().map(|planned| planned.span.clone()).collect();
+        let places: Vec<_> = (0..ready.plan.stages.len())
+            .map(|stage| Place { name: ready.plan.place(stage), span: ready.plan.stages[stage].span.clone() })
+            .collect();
         let live = self.show.live(&ready.plan);
         let settings = engine::Settings {
             stall_timeout: self.arguments.stall_timeout,
@@ -230,7 +268,7 @@ impl Session {
             Ok(running) => self.watch(running, &live),
             Err(report) => (*report, false),
         };
-        self.show.end(&report, &self.text, &spans, was_shown);
+        self.show.end(&report, &self.text, &places, was_shown);
         ending(&report)
     }
 

@@ -162,10 +162,12 @@ pub fn judge(now: &Reading, earlier: Option<&Reading>) -> Verdict {
         _ => None,
     };
     let Some(chosen) = chosen else {
-        let (busy, queued) = close.iter().fold((0.0, 0.0), |(busy, queued), contender| {
-            (busy + contender.share.busy_nanos as f64, queued + contender.share.queued_nanos as f64)
+        // Of all they do, waiting in the system included: who hardly computes does not lack cores.
+        let (own, queued) = close.iter().fold((0.0, 0.0), |(own, queued), contender| {
+            let share = contender.share;
+            (own + (share.busy_nanos + share.waiting_nanos) as f64, queued + share.queued_nanos as f64)
         });
-        let is_short = queued > 0.0 && queued >= busy * QUEUED_MIN;
+        let is_short = queued > 0.0 && queued >= own * QUEUED_MIN;
         return balanced(if is_short { Balance::ShortOfCores } else { Balance::Even });
     };
     let limiting = limit(now, &chosen);

@@ -3,7 +3,16 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, unreachable_pub, missing_docs)]
 
 mod cases;
+mod chunks;
+mod examples;
+mod faults;
+mod generated;
 mod harness;
+mod interop;
+mod memory;
+mod names;
+mod readme;
 mod terminal;
 mod tidy;
 mod tty;
+mod verdicts;

@@ -1,7 +1,7 @@
 //! Did you mean: the known word nearest to a mistyped one.
 //! Knows letters only, not what the words stand for.
 
-/// The candidate that was probably meant by `word`, if one is near enough: one whose beginning it is, or one that a few slips
+/// The candidate that was probably meant by `word`, if one is near enough: one whose beginning it is, or that begins it, or one that a few slips
 /// (a letter missing, added, changed, or two exchanged) turn into it. Case does not count. Of equals the first.
 pub fn suggest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let typed: Vec<char> = word.to_lowercase().chars().collect();
@@ -14,6 +14,10 @@ pub fn suggest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
             () if slips == 0 => Some((0, known.len(), candidate)),
             () if typed.len() >= 2 && known.starts_with(&typed) => Some((1, known.len(), candidate)),
             () if typed.len() >= 2 && slips <= (longer / 3).max(1) => Some((2 * slips, 0, candidate)),
+            // `uppercase`, `gunzip2`: the whole of a known word, and more.
+            () if known.len() >= 4 && typed.starts_with(&known) => {
+                Some((longer, typed.len() - known.len(), candidate))
+            }
             () => None,
         }
     });
@@ -63,6 +67,7 @@ mod tests {
     fn the_beginning_of_a_word_finds_it_before_a_slip_does() {
         assert_eq!(suggest("gz", STAGES), Some("gzip"));
         assert_eq!(suggest("gun", STAGES), Some("gunzip"));
+        assert_eq!(suggest("hashsum", STAGES), Some("hash"));
     }
 
     #[test]

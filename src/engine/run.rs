@@ -8,7 +8,7 @@ use super::shared::{Monitor, Scopes, Shared};
 use super::stall::StallWatch;
 use super::thread::Ended;
 use crate::exit::Exit;
-use crate::flow::{Closed, Link};
+use crate::flow::{Closed, Link, Reading};
 use crate::stage::Commit;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -119,6 +119,8 @@ pub struct Running<'a> {
     failures: Vec<(u64, Failure)>,
     cancelled: Option<Outcome>,
     is_hung_up: bool,
+    /// How the run stood when it was found to be stalled: afterwards nobody waits for anybody any more.
+    stalled: Option<Reading>,
     /// Until when what still runs may end by itself.
     grace_until_nanos: Option<u64>,
     /// When the loop last looked around.
@@ -148,6 +150,7 @@ impl<'a> Running<'a> {
             failures: Vec::new(),
             cancelled: None,
             is_hung_up: false,
+            stalled: None,
             grace_until_nanos: None,
             seen_nanos: process.clock.now_nanos(),
         }
@@ -281,7 +284,9 @@ impl<'a> Running<'a> {
 
     fn watch_for_a_stall(&mut self) {
         let Some(watch) = &mut self.stall else { return };
-        if watch.is_stalled(&self.shared.reading()) && self.cancelled.is_none() {
+        let reading = self.shared.reading();
+        if watch.is_stalled(&reading) && self.cancelled.is_none() {
+            self.stalled = Some(reading);
             self.cancel(Outcome::Stalled);
         }
     }
@@ -343,7 +348,8 @@ impl<'a> Running<'a> {
             (None, None) if self.is_hung_up => Outcome::HungUp,
             (None, None) => Outcome::Done,
         };
-        Report { outcome, failures, outputs, reading: self.shared.reading() }
+        let reading = self.stalled.take().unwrap_or_else(|| self.shared.reading());
+        Report { outcome, failures, outputs, reading }
     }
 
     /// The commits to publish and those to drop. One whose stage did not end well is dropped whatever the reason.

@@ -4,7 +4,7 @@
 use super::process::Process;
 use super::shared::{Branch, Scopes, Shared};
 use super::thread::Ends;
-use crate::flow::{Alarm, Inlet, Link, Outlet, Pool, Scheme, StageGauge};
+use crate::flow::{Alarm, Inlet, Link, Outlet, Pool, Scheme, StageGauge, Upstream};
 use crate::plan::Plan;
 use crate::stage::Role;
 use std::io;
@@ -37,6 +37,11 @@ pub(super) fn wire(plan: &Plan, process: &Process, scheme: Arc<Scheme>) -> io::R
         links.push(link);
         writers.push(Some(writer));
         readers.push(Some(reader));
+    }
+    for planned in plan.stages.iter().filter(|planned| !planned.stage.reads_to_the_end()) {
+        let Some(input) = planned.input else { continue };
+        let upstream = Upstream::new(Arc::clone(&links[input]), planned.outputs.len());
+        planned.outputs.iter().for_each(|&output| links[output].pass_hang_up_on(Arc::clone(&upstream)));
     }
     let mut outlet = |link: usize| writers[link].take().map(|writer| Outlet::new(writer, pool.clone()));
     let mut inlet = |link: usize| readers[link].take().map(Inlet::new);

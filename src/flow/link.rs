@@ -12,7 +12,7 @@ use super::gauge::{LinkCounts, LinkGauge};
 use super::sync::{Condvar, Mutex, MutexGuard};
 use std::collections::VecDeque;
 use std::error::Error;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::{fmt, io};
 
@@ -105,6 +105,30 @@ struct State {
     /// The reader found the link empty and has not been let go yet.
     held: bool,
     counts: LinkCounts,
+    upstream: Option<Arc<Upstream>>,
+}
+
+/// What a stage reads, for as long as somebody wants what it makes of it: one for all of its outputs.
+///
+/// Without it a stage would hear of a hang-up only with its next send, and a source that is silent would keep it from that.
+#[derive(Debug)]
+pub struct Upstream {
+    input: Arc<Link>,
+    outputs_wanted: AtomicUsize,
+}
+
+impl Upstream {
+    /// For a stage that reads `input` and writes `outputs` links.
+    pub fn new(input: Arc<Link>, outputs: usize) -> Arc<Self> {
+        Arc::new(Upstream { input, outputs_wanted: AtomicUsize::new(outputs) })
+    }
+
+    /// One output less is wanted; with the last the input is hung up, too.
+    fn lose_one(&self) {
+        if self.outputs_wanted.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.input.hang_up();
+        }
+    }
 }
 
 /// What both ends and the engine share.
@@ -139,6 +163,7 @@ impl Link {
             cancelled: false,
             held: false,
             counts,
+            upstream: None,
         };
         let link = Arc::new(Link {
             state: Mutex::new(state),
@@ -170,6 +195,11 @@ impl Link {
         self.takes_extents.store(true, Ordering::Relaxed);
     }
 
+    /// Has a hang-up of this link passed on, at once, to what its writer reads. Said before any byte moves.
+    pub fn pass_hang_up_on(&self, upstream: Arc<Upstream>) {
+        self.lock().upstream = Some(upstream);
+    }
+
     /// Gives the link up: both ends hear [`Closed::Cancelled`], and what it holds is dropped.
     pub fn cancel(&self) {
         let mut state = self.lock();
@@ -191,8 +221,12 @@ impl Link {
         state.hung_up = true;
         self.empty(&mut state);
         self.release_both(&mut state);
+        let upstream = state.upstream.take();
         drop(state);
         self.ring(self.writer_alarm.as_ref());
+        if let Some(upstream) = upstream {
+            upstream.lose_one();
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

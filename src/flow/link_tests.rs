@@ -1,6 +1,8 @@
 //! The link's behaviour with real threads. Kept out of `link.rs`, which the model compiles against other primitives.
 
-use super::{Alarm, Bounds, Chunk, Clock, Closed, Link, LinkReader, LinkWriter, Parcel, Pool, Woken};
+use super::{
+    Alarm, Bounds, Chunk, Clock, Closed, Link, LinkReader, LinkWriter, Parcel, Pool, Upstream, Woken,
+};
 use nix::poll::PollTimeout;
 use std::sync::Arc;
 use std::thread;
@@ -211,4 +213,20 @@ fn an_empty_chunk_is_no_chunk() {
     writer.send(Pool::new(CHUNK_BYTES).chunk()).unwrap();
     writer.finish();
     assert!(reader.receive().unwrap().is_none());
+}
+
+#[test]
+fn a_hang_up_goes_on_to_a_silent_source_when_no_output_is_wanted() {
+    let (source, mut input, first) = open(bounds());
+    let (_onward, onward_reader, onward) = open(bounds());
+    let (_branch, branch_reader, branch) = open(bounds());
+    let upstream = Upstream::new(first, 2);
+    onward.pass_hang_up_on(Arc::clone(&upstream));
+    branch.pass_hang_up_on(upstream);
+    drop(onward_reader);
+    onward.hang_up();
+    assert!(!source.is_hung_up(), "one output is still wanted");
+    drop(branch_reader);
+    assert!(source.is_hung_up());
+    assert_eq!(input.receive().unwrap_err(), Closed::HungUp);
 }

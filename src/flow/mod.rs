@@ -27,7 +27,7 @@ pub use chunk::{CHUNK_BYTES, Chunk, Extent, PAGE_BYTES, Parcel, Pool};
 pub use clock::Clock;
 pub use gauge::{Episodes, LinkGauge, Medium, StageGauge};
 pub use inlet::Inlet;
-pub use link::{Bounds, Closed, Link, LinkReader, LinkWriter};
+pub use link::{Bounds, Closed, Link, LinkReader, LinkWriter, Upstream};
 pub use outlet::Outlet;
 pub use reading::{LinkInfo, LinkReading, Reading, Scheme, Share, StageInfo, StageReading};
 pub use workers::{Ordered, Workers};

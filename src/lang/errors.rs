@@ -203,6 +203,13 @@ pub(super) fn no_place(chain: Span, operand: &[u8]) -> Mistake {
         .help("type `{}` where it belongs, as in `weir 'read {} | gzip | write {}.gz' -- FILE...`")
 }
 
+/// The chain `read a` and a list of operands.
+pub(super) fn no_place_for_a_list(chain: Span) -> Mistake {
+    Mistake::error(chain, "the operands of the list have no place in the chain")
+        .label("no `{}` in it")
+        .help("type `{}` where one belongs, as in `weir 'read {} | gzip | write {}.gz' --files0-from LIST`")
+}
+
 /// The chain `read` and the operands `f`, `|` and `gzip`: `weir read f '|' gzip`.
 pub(super) fn unquoted_chain(name: Span, meant: &[u8]) -> Mistake {
     Mistake::error(name, "the chain is in several arguments; it is one, in quotes")

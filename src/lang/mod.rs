@@ -29,6 +29,6 @@ mod tree;
 
 pub use doubts::doubts;
 pub use operands::Batch;
-pub use parser::parse;
-pub use quote::quote;
+pub use parser::{parse, parse_anyway};
+pub use quote::{quote, shell_word};
 pub use tree::{Argument, Call, Chain, Group, Part, Piece, Placeholder, Span, Which, Word};

@@ -36,8 +36,7 @@ impl Batch {
     /// As [`Batch::new`]; and for a chain without a place, whatever the list.
     pub fn from_list(chain: Chain, operands: Vec<OsString>) -> Result<Batch, Vec<Mistake>> {
         if places(&chain).is_empty() {
-            let first = operands.first().map_or(OsStr::new("FILE"), OsString::as_os_str);
-            return Err(vec![errors::no_place(chain.span.clone(), first.as_bytes())]);
+            return Err(vec![errors::no_place_for_a_list(chain.span.clone())]);
         }
         Batch::with(chain, operands)
     }

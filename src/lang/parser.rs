@@ -15,8 +15,21 @@ const GROUPS_DEEP_MAX: usize = 64;
 /// # Errors
 /// All mistakes of the text, in its order; never an empty list.
 pub fn parse(text: &[u8]) -> Result<Chain, Vec<Mistake>> {
+    match read(text) {
+        (chain, mistakes) if mistakes.is_empty() => Ok(chain),
+        (_, mistakes) => Err(mistakes),
+    }
+}
+
+/// What can be made of a text whatever is wrong with it: only for finding more mistakes.
+pub fn parse_anyway(text: &[u8]) -> Chain {
+    read(text).0
+}
+
+/// A chain, as far as it goes, and all that is wrong with its text.
+fn read(text: &[u8]) -> (Chain, Vec<Mistake>) {
     if let Some(at) = text.iter().position(|&byte| byte == 0) {
-        return Err(vec![errors::zero_byte(at)]);
+        return (Chain { calls: Vec::new(), span: 0..0 }, vec![errors::zero_byte(at)]);
     }
     let (tokens, mistakes) = lex(text);
     let mut parser = Parser {
@@ -33,11 +46,8 @@ pub fn parse(text: &[u8]) -> Result<Chain, Vec<Mistake>> {
     if chain.calls.is_empty() && mistakes.is_empty() {
         mistakes.push(errors::empty_chain());
     }
-    if mistakes.is_empty() {
-        return Ok(chain);
-    }
     mistakes.sort_by_key(|mistake| mistake.span.start);
-    Err(mistakes)
+    (chain, mistakes)
 }
 
 struct Parser<'t> {

@@ -36,6 +36,12 @@ fn is_plain(bytes: &[u8]) -> bool {
     !text.is_empty() && text.chars().all(is_clear)
 }
 
+/// Text as one word of a POSIX shell: bare where that is clear, else in quotes. An option's sign in front is protected by a path.
+pub fn shell_word(text: &str) -> String {
+    let path = if text.starts_with('-') { format!("./{text}") } else { text.to_string() };
+    if is_plain(path.as_bytes()) { path } else { shell_quote(&path) }
+}
+
 /// A chain as one argument of a POSIX shell.
 pub(super) fn shell_quote(chain: &str) -> String {
     format!("'{}'", chain.replace('\'', r"'\''"))

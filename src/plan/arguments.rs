@@ -155,6 +155,11 @@ impl Blame<'_> {
         let span = at.map_or(&self.written.name, |at| &self.written.words[at].span).clone();
         let argument = shown(&argument);
         let word = at.map_or_else(|| argument.clone(), |at| self.written.words[at].text());
+        if rest.is_none() && is_negative_number(&word) && !self.has_numeric_flags() {
+            return Mistake::error(span, format!("`{}` is less than nothing", printable(&word)))
+                .label("a number without a sign is expected")
+                .help(format!("usage: {usage}"));
+        }
         let mistake = if rest.is_none() && argument.starts_with('-') && argument != "-" {
             Mistake::error(span.clone(), format!("`{name}` has no option `{}`", printable(&argument)))
                 .label("unknown option")
@@ -274,6 +279,11 @@ impl Blame<'_> {
         words.filter(|(_, word)| is_it(word)).map(|(at, _)| at).next()
     }
 
+    /// Whether `-1` and its like are options.
+    fn has_numeric_flags(&self) -> bool {
+        self.command.get_arguments().any(|argument| argument.get_short().is_some_and(|s| s.is_ascii_digit()))
+    }
+
     /// The first word from number `from` on that is `value`.
     fn equal(&self, value: &str, from: usize) -> Option<usize> {
         let at = self.written.words.iter().skip(from).position(|word| word.text() == shown(value));
@@ -322,6 +332,12 @@ fn plainly(cause: &str) -> String {
     }
 }
 
+/// `-5`, `-5M`, `-.5`
+fn is_negative_number(word: &str) -> bool {
+    word.strip_prefix('-')
+        .is_some_and(|rest| rest.trim_start_matches('.').starts_with(|c: char| c.is_ascii_digit()))
+}
+
 /// An argument's name without clap's brackets: `PATH` for `<PATH>...`; an option stays as it is.
 fn bare(argument: &str) -> String {
     if argument.starts_with('-') {
@@ -362,9 +378,7 @@ mod tests {
         assert!(report("gzip --levl=3 | upper").ends_with("type:\n  gzip --level=3 | upper\n"));
         assert_eq!(
             blame("buffer -5M"),
-            "`buffer` has no option `-5`|^^^ unknown option|\
-             if it is no option, put `--` in front of it: `buffer -- -5M`|\
-             usage: buffer [OPTIONS] <SIZE>|`buffer --help` says more"
+            "`-5M` is less than nothing|^^^ a number without a sign is expected|usage: buffer [OPTIONS] <SIZE>"
         );
     }
 

@@ -36,6 +36,25 @@ pub(super) fn check(chain: &Chain, table: &'static [Entry]) -> Result<Vec<Checke
     Err(Refusal::Mistakes(checker.mistakes))
 }
 
+/// Every name in `chain`, groups included, that no stage of `table` has.
+pub fn unknown_names(chain: &Chain, table: &'static [Entry]) -> Vec<Mistake> {
+    let checker = Checker { table, mistakes: Vec::new(), help: None };
+    let mut mistakes = Vec::new();
+    let mut chains = vec![chain];
+    while let Some(chain) = chains.pop() {
+        for call in &chain.calls {
+            if checker.entry(&call.name).is_none() {
+                mistakes.push(checker.unknown(&call.name));
+            }
+            chains.extend(call.arguments.iter().filter_map(|argument| match argument {
+                Argument::Group(group) => Some(&group.chain),
+                Argument::Word(_) => None,
+            }));
+        }
+    }
+    mistakes
+}
+
 struct Checker {
     table: &'static [Entry],
     mistakes: Vec<Mistake>,

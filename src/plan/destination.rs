@@ -5,6 +5,7 @@ use super::facts::{Fate, Problem};
 use super::target::{Identity, Target, cause, is_descriptor, may};
 use crate::diagnostic::printable;
 use crate::exit::Exit;
+use crate::lang::shell_word;
 use crate::stage::{Destination, Existing, How};
 use nix::unistd::AccessFlags;
 use std::fs::{self, Metadata};
@@ -58,7 +59,7 @@ impl Looking<'_> {
             (io::ErrorKind::NotFound, Some(parent)) if fs::metadata(parent).is_err() => {
                 let directory = printable(parent.as_os_str().as_bytes());
                 self.problem(Exit::Failed, &format!("there is no directory `{directory}`"))
-                    .help(format!("create it first: mkdir -p {directory}"))
+                    .help(format!("create it first: mkdir -p {}", shell_word(&directory)))
             }
             (io::ErrorKind::NotFound, _) => {
                 self.problem(Exit::Failed, "names a directory that is not there").help("name a file")

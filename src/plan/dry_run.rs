@@ -23,7 +23,7 @@ pub fn dry_run(plan: &Plan, facts: &Facts) -> String {
     let held = plan.links.iter().fold(0_u64, |sum, link| sum.saturating_add(link.bounds.high_bytes as u64));
     line(&mut text, &format!("links: {}, at most {} in all", plan.links.len(), size(held)));
     for output in &facts.outputs {
-        let place = plan.stages[output.stage].place();
+        let place = plan.place(output.stage);
         line(&mut text, &format!("{place}: {} {}", output.name, becomes(output.fate)));
     }
     for notice in &facts.notices {
@@ -56,7 +56,7 @@ fn link_line(text: &mut String, plan: &Plan, at: usize) {
         let _ = write!(words, ", waits for {} after it ran empty", size(link.bounds.start_bytes as u64));
     }
     if link.from + 1 != at {
-        let _ = write!(words, ", from {}", plan.stages[link.from].place());
+        let _ = write!(words, ", from {}", plan.place(link.from));
     }
     line(text, &words);
 }

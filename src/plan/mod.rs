@@ -19,6 +19,7 @@ use crate::lang::{Chain, Span};
 use crate::stage::{Entry, Role, Stage};
 
 pub use arguments::{help, usage};
+pub use check::unknown_names;
 pub use dry_run::dry_run;
 pub use facts::{Claims, Facts, Fate, OutputFact, Problem};
 pub use preflight::{Stream, Streams, preflight};
@@ -160,6 +161,16 @@ impl Plan {
         taken
     }
 
+    /// What messages call `stage`: `gzip (stage 2)`. A branch that an argument stands for is called by the stage that was written.
+    pub fn place(&self, stage: usize) -> String {
+        let planned = &self.stages[stage];
+        match (planned.number, planned.parent) {
+            (Some(number), _) => format!("{} (stage {number})", planned.name),
+            (None, Some(parent)) => self.place(parent),
+            (None, None) => planned.name.to_string(),
+        }
+    }
+
     /// The stage that writes what `stage` reads.
     pub fn writer_of(&self, stage: usize) -> Option<usize> {
         self.stages[stage].input.map(|link| self.links[link].from)
@@ -170,14 +181,6 @@ impl Planned {
     /// Whether it was not written: an end of the chain that goes without saying.
     pub fn is_implied(&self) -> bool {
         self.span.is_none()
-    }
-
-    /// `gzip (stage 2)`; the name alone when the chain does not show it.
-    pub fn place(&self) -> String {
-        match self.number {
-            Some(number) => format!("{} (stage {number})", self.name),
-            None => self.name.to_string(),
-        }
     }
 
     /// Where it may stand.

@@ -209,7 +209,7 @@ impl<'a> Flight<'a> {
     }
 
     fn twice(&mut self, output: &OutputFact, other: &OutputFact) {
-        let place = self.plan.stages[other.stage].place();
+        let place = self.plan.place(other.stage);
         let message = if output.name == other.name {
             format!("{}: {place} writes it, too", output.name)
         } else {

@@ -3,7 +3,7 @@
 
 use super::Ending;
 use crate::cli::{self, Cli};
-use crate::diagnostic::{Span, printable, underline};
+use crate::diagnostic::{printable, underline};
 use crate::engine::{Outcome, Report};
 use crate::exit::Exit;
 use crate::flow::Reading;
@@ -12,7 +12,7 @@ use crate::stage::Touch;
 use crate::verdict::judge;
 use crate::view::tell;
 use crate::view::{
-    DataOn, Detail, Live, LiveSettings, Look, Progress, Terminal, failures, report, status_line,
+    DataOn, Detail, Live, LiveSettings, Look, Place, Progress, Terminal, failures, report, status_line,
 };
 use nix::sys::signal::Signal;
 use std::ffi::OsString;
@@ -85,7 +85,7 @@ impl Shown {
     pub(super) fn problems(&self, text: &[u8], plan: &Plan, problems: &[Problem]) {
         for problem in problems {
             let planned = problem.stage.map(|stage| &plan.stages[stage]);
-            let place = planned.map(|planned| format!("{}: ", planned.place())).unwrap_or_default();
+            let place = problem.stage.map(|stage| format!("{}: ", plan.place(stage))).unwrap_or_default();
             let mut said = format!("weir: {place}{}\n", problem.message);
             if let Some(span) = planned.and_then(|planned| planned.span.clone()) {
                 said.push_str(&format!("{}\n", underline(text, span)));
@@ -98,7 +98,7 @@ impl Shown {
     }
 
     /// The end of a run: why it failed, then the report if it is wanted.
-    pub(super) fn end(&self, ended: &Report, text: &[u8], spans: &[Option<Span>], was_shown: bool) {
+    pub(super) fn end(&self, ended: &Report, text: &[u8], places: &[Place], was_shown: bool) {
         let detail = if self.arguments.is_verbose { Detail::Everything } else { Detail::RootCause };
         let mut said = String::new();
         let is_wanted = self.arguments.wants_report || was_shown;
@@ -108,7 +108,7 @@ impl Shown {
                 .map_or(usize::MAX, |terminal| usize::from(terminal.size().0));
             said = report(ended, &judge(&ended.reading, None), columns, self.look);
         }
-        said.push_str(&failures(ended, text, spans, detail));
+        said.push_str(&failures(ended, text, places, detail));
         tell(&said);
     }
 

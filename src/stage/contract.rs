@@ -137,6 +137,11 @@ pub trait Stage: Send {
         false
     }
 
+    /// Whether it has to see all of its input even when nobody wants its output any more.
+    fn reads_to_the_end(&self) -> bool {
+        false
+    }
+
     /// Opens what can be opened without waiting, and returns what runs.
     ///
     /// # Errors

@@ -9,10 +9,16 @@ mod buffer;
 mod case;
 mod contract;
 mod discard;
+mod generate;
+mod gunzip;
+mod gzip;
 mod head;
+mod level;
 mod lower;
 mod outside;
 mod pass;
+mod prose;
+mod randomness;
 mod read;
 mod spool;
 mod stdin;
@@ -37,6 +43,9 @@ pub const TABLE: &[Entry] = &[
     tee::BRANCH_ENTRY,
     buffer::ENTRY,
     discard::ENTRY,
+    generate::ENTRY,
+    gunzip::ENTRY,
+    gzip::ENTRY,
     head::ENTRY,
     lower::ENTRY,
     pass::ENTRY,

@@ -77,6 +77,8 @@ pub(super) enum Ending {
     Aborted,
     /// Not before the stage has returned.
     Open,
+    /// Well, but not before the next stage has what it takes.
+    Awaited,
 }
 
 /// One stage on the bench, and how the stages around it behave.
@@ -165,20 +167,28 @@ impl<'a> Trial<'a> {
                     break;
                 }
             }
-            let feed = match self.ending {
+            let taken = || take.join().expect("the taker does not panic");
+            let stopped = || run.join().expect("the stage does not panic");
+            let ((output, lengths, _), result) = match self.ending {
                 Ending::Finished => {
                     feed.finish();
-                    None
+                    (taken(), stopped())
                 }
                 Ending::Aborted => {
                     drop(feed);
-                    None
+                    (taken(), stopped())
                 }
-                Ending::Open => Some(feed),
+                Ending::Open => {
+                    let result = stopped();
+                    drop(feed);
+                    (taken(), result)
+                }
+                Ending::Awaited => {
+                    let taken = taken();
+                    feed.finish();
+                    (taken, stopped())
+                }
             };
-            let result = run.join().expect("the stage does not panic");
-            drop(feed);
-            let (output, lengths, _) = take.join().expect("the taker does not panic");
             let branches = branch_takes.into_iter().map(|take| take.join().expect("nor does a branch"));
             Outcome { result, output, lengths, branches: branches.collect() }
         })

@@ -60,14 +60,14 @@ fn throttle(
     context.waits_for(Medium::Clock);
     let slice_bytes = usize::try_from(slice_bytes(rate)).unwrap_or(usize::MAX);
     let mut bucket = Bucket::new(rate, burst_bytes, context.clock().now_nanos());
-    while let Some(mut chunk) = inlet.next_chunk()? {
-        while !chunk.is_empty() {
-            let mut slice = chunk.clone();
-            slice.truncate(slice_bytes);
-            chunk.advance(slice.len());
-            if chunk.is_empty() {
-                // Alone with its buffer from here on, the last slice can be changed in place.
-                drop(std::mem::replace(&mut chunk, outlet.chunk()));
+    while let Some(chunk) = inlet.next_chunk()? {
+        let mut rest = Some(chunk);
+        while let Some(mut slice) = rest.take() {
+            if slice.len() > slice_bytes {
+                let mut behind = slice.clone();
+                behind.advance(slice_bytes);
+                slice.truncate(slice_bytes);
+                rest = Some(behind);
             }
             while let Some(time) = bucket.take(slice.len() as u64, context.clock().now_nanos()) {
                 context.sleep(time)?;

@@ -16,17 +16,26 @@ pub enum Detail {
     Everything,
 }
 
+/// Where a stage stands, for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// `gzip (stage 2)`.
+    pub name: String,
+    /// Its words in the chain's text; `None` for one that is not written there.
+    pub span: Option<Span>,
+}
+
 /// Why a run did not end well; empty when it did. Every line ends with a line feed, and none can give orders to a terminal.
 ///
-/// `spans` holds for each stage of the scheme where its call stands in `chain_text`; `None` for one that is not written there.
-pub fn failures(report: &Report, chain_text: &[u8], spans: &[Option<Span>], detail: Detail) -> String {
+/// `places` has one for each stage of the scheme.
+pub fn failures(report: &Report, chain_text: &[u8], places: &[Place], detail: Detail) -> String {
     let mut lines: Vec<String> = Vec::new();
     let shown = match detail {
         Detail::RootCause => 1,
         Detail::Everything => usize::MAX,
     };
     for failure in report.failures.iter().take(shown) {
-        told(&mut lines, failure, report, chain_text, spans);
+        told(&mut lines, failure, chain_text, places);
     }
     match report.outcome {
         Outcome::Done | Outcome::HungUp if report.failures.is_empty() => return String::new(),
@@ -51,35 +60,17 @@ pub fn failures(report: &Report, chain_text: &[u8], spans: &[Option<Span>], deta
     lines.into_iter().fold(String::new(), |text, line| text + &line + "\n")
 }
 
-fn told(
-    lines: &mut Vec<String>,
-    failure: &Failure,
-    report: &Report,
-    chain_text: &[u8],
-    spans: &[Option<Span>],
-) {
-    let span = failure.stage.and_then(|stage| spans.get(stage)).and_then(Option::as_ref);
-    let name = failure.stage.and_then(|stage| report.reading.scheme.stages.get(stage)).map(|info| &info.name);
+fn told(lines: &mut Vec<String>, failure: &Failure, chain_text: &[u8], places: &[Place]) {
+    let place = failure.stage.and_then(|stage| places.get(stage));
     let message = visible(&failure.message);
-    lines.push(match (name, span) {
-        (Some(name), Some(span)) => {
-            format!("weir: {} (stage {}): {message}", visible(name), place(spans, span))
-        }
-        (Some(name), None) => format!("weir: {}: {message}", visible(name)),
-        (None, _) => format!("weir: {message}"),
+    lines.push(match place {
+        Some(place) => format!("weir: {}: {message}", visible(&place.name)),
+        None => format!("weir: {message}"),
     });
-    if let Some(span) = span {
-        lines.push(underline(chain_text, span.clone()));
+    if let Some(span) = place.and_then(|place| place.span.clone()) {
+        lines.push(underline(chain_text, span));
     }
     lines.extend(failure.help.iter().map(|help| format!("  {}", visible(help))));
-}
-
-/// Which call of the chain's text a span is, counted from 1. Two stages of one call count once.
-fn place(spans: &[Option<Span>], span: &Span) -> usize {
-    let mut starts: Vec<usize> = spans.iter().flatten().map(|span| span.start).collect();
-    starts.sort_unstable();
-    starts.dedup();
-    starts.partition_point(|start| *start < span.start) + 1
 }
 
 /// Who kept everybody waiting: the last stage that waits for neither neighbour.
@@ -101,7 +92,7 @@ fn waited_for(reading: &Reading) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Detail, failures};
+    use super::{Detail, Place, failures};
     use crate::engine::{Failure, Outcome, Output, OutputState, Report};
     use crate::exit::Exit;
     use crate::flow::Medium;
@@ -109,8 +100,16 @@ mod tests {
 
     const CHAIN: &[u8] = b"read data.gz | gunzip | write data";
 
-    fn spans() -> [Option<std::ops::Range<usize>>; 3] {
-        [Some(0..12), Some(15..21), Some(24..34)]
+    fn place(name: &str, span: Option<std::ops::Range<usize>>) -> Place {
+        Place { name: name.to_string(), span }
+    }
+
+    fn places() -> [Place; 3] {
+        [
+            place("read (stage 1)", Some(0..12)),
+            place("gunzip (stage 2)", Some(15..21)),
+            place("write (stage 3)", Some(24..34)),
+        ]
     }
 
     fn failure(stage: Option<usize>, message: &str) -> Failure {
@@ -141,43 +140,43 @@ weir: gunzip (stage 2): data.gz: corrupt data at input byte 4711: crc mismatch
                  ^^^^^^
 ";
         let end = "  data is as it was\n";
-        assert_eq!(failures(&report, CHAIN, &spans(), Detail::RootCause), format!("{root}{end}"));
+        assert_eq!(failures(&report, CHAIN, &places(), Detail::RootCause), format!("{root}{end}"));
         let other = "\
 weir: write (stage 3): disk full
   read data.gz | gunzip | write data
                           ^^^^^^^^^^
   free some space
 ";
-        assert_eq!(failures(&report, CHAIN, &spans(), Detail::Everything), format!("{root}{other}{end}"));
+        assert_eq!(failures(&report, CHAIN, &places(), Detail::Everything), format!("{root}{other}{end}"));
     }
 
     #[test]
     fn a_stage_that_is_not_written_has_no_number() {
         let report =
             ended(Outcome::Failed(Exit::Failed), vec![failure(Some(0), "gone\u{1b}[2J"), failure(None, "x")]);
-        let spans = [None, Some(0..6), Some(9..19)];
-        let text = failures(&report, b"gunzip | write data", &spans, Detail::Everything);
+        let places = [place("read", None), place("gunzip (stage 1)", Some(0..6))];
+        let text = failures(&report, b"gunzip | write data", &places, Detail::Everything);
         assert_eq!(text, "weir: read: gone\\x1b[2J\nweir: x\n  data is as it was\n");
         let second = ended(Outcome::Failed(Exit::Failed), vec![failure(Some(1), "y")]);
-        let text = failures(&second, b"gunzip | write data", &spans, Detail::RootCause);
-        assert!(text.starts_with("weir: gunzip (stage 1): y\n"), "{text}");
-        assert!(failures(&second, b"", &[], Detail::RootCause).starts_with("weir: gunzip: y\n"));
+        let text = failures(&second, b"gunzip | write data", &places, Detail::RootCause);
+        assert!(text.starts_with("weir: gunzip (stage 1): y\n  gunzip | write data\n  ^^^^^^\n"), "{text}");
+        assert!(failures(&second, b"", &[], Detail::RootCause).starts_with("weir: y\n"));
     }
 
     #[test]
     fn what_went_well_is_not_told() {
-        assert_eq!(failures(&ended(Outcome::Done, Vec::new()), CHAIN, &spans(), Detail::Everything), "");
-        assert_eq!(failures(&ended(Outcome::HungUp, Vec::new()), CHAIN, &spans(), Detail::RootCause), "");
+        assert_eq!(failures(&ended(Outcome::Done, Vec::new()), CHAIN, &places(), Detail::Everything), "");
+        assert_eq!(failures(&ended(Outcome::HungUp, Vec::new()), CHAIN, &places(), Detail::RootCause), "");
     }
 
     #[test]
     fn a_signal_and_a_standstill_say_so() {
         let cancelled = ended(Outcome::Cancelled(2), Vec::new());
-        let text = failures(&cancelled, CHAIN, &spans(), Detail::RootCause);
+        let text = failures(&cancelled, CHAIN, &places(), Detail::RootCause);
         assert_eq!(text, "weir: ended by SIGINT\n  data is as it was\n");
         let mut stalled = ended(Outcome::Stalled, Vec::new());
         stalled.outputs[0].state = OutputState::Partial(1);
-        let text = failures(&stalled, CHAIN, &spans(), Detail::RootCause);
+        let text = failures(&stalled, CHAIN, &places(), Detail::RootCause);
         let expected = "\
 weir: no byte moved for too long; the others wait for write data
   data: partial, 1 byte

@@ -24,7 +24,7 @@ mod terminal;
 #[cfg(test)]
 mod tests;
 
-pub use failure::{Detail, failures};
+pub use failure::{Detail, Place, failures};
 pub use live::{Live, LiveSettings, Progress, Sample};
 pub use look::{Charset, Look};
 pub use picture::{Frame, Size, picture};

@@ -1,0 +1,21 @@
+complete -c weir -s B -l buffer -d 'How much each link holds before its writer has to wait [default: 1M]' -r
+complete -c weir -s f -l file -d 'Read the chain from FILE; every argument is an operand then' -r -F
+complete -c weir -l files0-from -d 'Read the operands from FILE, each ended by a NUL; `-` is standard input' -r -F
+complete -c weir -s s -l size -d 'The input\'s size, for percent and time left, when it cannot be known' -r
+complete -c weir -s i -l interval -d 'How often the view is refreshed' -r
+complete -c weir -l progress -d 'When the live view is shown' -r -f -a "auto\t'When standard error is a terminal, and the run lasts over half a second'
+always\t'From the start'
+never\t'Not at all'
+plain\t'As plain lines, one at each interval'"
+complete -c weir -l stall-timeout -d 'Give up, with exit code 124, when no byte moved for TIME' -r
+complete -c weir -l generate -d 'Print the man page or a shell\'s completions' -r -f -a "man\t'The man page, as roff'
+bash\t'Completions for bash'
+zsh\t'Completions for zsh'
+fish\t'Completions for fish'"
+complete -c weir -s n -l dry-run -d 'Show the plan and what would become of each file; open nothing'
+complete -c weir -s q -l quiet -d 'Say nothing but errors'
+complete -c weir -s v -l verbose -d 'Say more: the report at the end, and what a failure caused in other stages'
+complete -c weir -l report -d 'Report at the end what each stage and each link did'
+complete -c weir -l stages -d 'List the stages'
+complete -c weir -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c weir -s V -l version -d 'Print version'
