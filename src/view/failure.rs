@@ -66,9 +66,9 @@ pub fn failures(report: &Report, chain_text: &[u8], places: &[Place], detail: De
 fn told(lines: &mut Vec<String>, failure: &Failure, chain_text: &[u8], places: &[Place]) {
     let place = failure.stage.and_then(|stage| places.get(stage));
     let message = visible(&failure.message);
+    let is_named = |input: &String| failure.message.starts_with(&format!("{input}: "));
     let input = place.and_then(|place| place.input.as_ref());
-    let input =
-        input.filter(|input| failure.exit == Exit::Refused && !failure.message.contains(input.as_str()));
+    let input = input.filter(|input| failure.exit == Exit::Refused && !is_named(input));
     let input = input.map_or_else(String::new, |input| format!("{}: ", visible(input)));
     lines.push(match place {
         Some(place) => format!("weir: {}: {input}{message}", visible(&place.name)),
