@@ -43,6 +43,10 @@ pub struct Cli {
     #[arg(short = 'B', long, value_name = "SIZE", value_parser = buffer_size)]
     pub buffer: Option<u64>,
 
+    /// How many threads compute for the heavy stages, all of them together; 0 is one for each core
+    #[arg(short = 'T', long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    pub threads: usize,
+
     /// Read the chain from FILE; every argument is an operand then
     #[arg(short, long, value_name = "FILE")]
     pub file: Option<PathBuf>,

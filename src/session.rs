@@ -14,8 +14,7 @@ use crate::plan::{
     Claims, Facts, Plan, Problem, Refusal, Settings, Streams, dry_run, preflight, unknown_names,
 };
 use crate::stage::{TABLE, Touch};
-
-use crate::view::{Live, Place, Terminal, tell};
+use crate::view::{Live, Look, Place, Terminal, tell};
 use clap::error::ErrorKind;
 use show::{Shown, write_out};
 use std::os::unix::ffi::OsStrExt;
@@ -71,10 +70,9 @@ pub fn say_usage(error: &clap::Error) -> Ending {
     }
     let text = error.render();
     let terminal = if error.use_stderr() { Terminal::of_stderr() } else { None };
-    let text = match terminal {
-        Some(terminal) if terminal.is_terminal() => text.ansi().to_string(),
-        _ => text.to_string(),
-    };
+    let is_coloured = terminal.is_some_and(|terminal| terminal.is_capable())
+        && Look::of_environment().colour != Look::PLAIN.colour;
+    let text = if is_coloured { text.ansi().to_string() } else { text.to_string() };
     // As every other message begins.
     let text = if error.use_stderr() { text.replacen("error:", "weir:", 1) } else { text };
     if error.use_stderr() { refuse(&text, Exit::Usage) } else { write_out(text.as_bytes()) }
@@ -261,6 +259,7 @@ impl Session {
         let places = places(&ready.plan);
         let live = self.show.live(&ready.plan);
         let settings = engine::Settings {
+            threads: self.arguments.threads,
             stall_timeout: self.arguments.stall_timeout,
             total_bytes: ready.facts.total_bytes,
         };

@@ -11,5 +11,8 @@ mod harness;
 mod interop;
 mod memory;
 mod names;
+mod readme;
+mod terminal;
 mod tidy;
+mod tty;
 mod verdicts;

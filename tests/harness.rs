@@ -74,12 +74,16 @@ impl World {
 
     /// A line of shell, with `weir` in the path.
     pub fn shell(&self, line: &str) -> Call {
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        let binary = weir();
-        let directories = binary.parent().map(Path::to_owned).into_iter().chain(std::env::split_paths(&path));
-        let path = std::env::join_paths(directories).unwrap();
-        Call::new(Command::new("sh"), self.directory.path()).arg("-c").arg(line).env("PATH", path)
+        Call::new(Command::new("sh"), self.directory.path()).arg("-c").arg(line).env("PATH", search_path())
     }
+}
+
+/// Where a shell finds its commands, `weir` before all others.
+pub fn search_path() -> OsString {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let binary = weir();
+    let directories = binary.parent().map(Path::to_owned).into_iter().chain(std::env::split_paths(&path));
+    std::env::join_paths(directories).unwrap()
 }
 
 /// Whether a reference tool is installed. What is not is written to the list that `tests/run` prints at its end.

@@ -70,7 +70,7 @@ fn read(mut reader: LinkReader, most: u8) -> (u8, Option<Result<(), Closed>>) {
         match reader.receive() {
             Ok(Some(Parcel::Extent(_))) => panic!("nobody sent a file"),
             Ok(Some(Parcel::Chunk(chunk))) => {
-                assert!(chunk.iter().all(|&byte| byte == number), "chunk {number} is another")
+                assert!(chunk.iter().all(|&byte| byte == number), "chunk {number} is another");
             }
             Ok(None) => return (number, Some(Ok(()))),
             Err(closed) => return (number, Some(Err(closed))),

@@ -6,11 +6,12 @@ use super::process::Process;
 use super::report::{Outcome, OutputState, Report};
 use super::run::{Event, Holdings, Irrevocable, Owned, Running, Teller, Watched};
 use super::shared::Shared;
-use super::thread::{self, Ends};
+use super::thread::{self, Ends, Place};
 use super::wiring;
-use crate::flow::{Reading, Scheme};
+use crate::diagnostic::printable;
+use crate::flow::{Reading, Scheme, Workers};
 use crate::plan::Plan;
-use crate::stage::{Body, Context, Opening, Registered, Stage};
+use crate::stage::{Body, Context, Opening, Registered, Stage, Touch};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +23,8 @@ pub struct Settings {
     pub stall_timeout: Option<Duration>,
     /// The size of the input in bytes, where it is known.
     pub total_bytes: Option<u64>,
+    /// The most threads of the worker pool; 0 is as many as there are cores.
+    pub threads: usize,
 }
 
 /// Opens everything in the order of the chain, then starts one thread for each stage.
@@ -29,8 +32,10 @@ pub struct Settings {
 /// # Errors
 /// A report, if something could not be opened: no byte has moved, and nothing is left.
 pub fn start<'a>(plan: Plan, process: &'a Process, settings: &Settings) -> Result<Running<'a>, Box<Report>> {
-    let scheme = Arc::new(plan.scheme(settings.total_bytes));
+    let workers = Workers::new(settings.threads);
+    let scheme = Arc::new(plan.scheme(settings.total_bytes, workers.threads_max()));
     let scopes = wiring::scopes(&plan);
+    let input_name = input_name(&plan);
     let wired = wiring::wire(&plan, process, Arc::clone(&scheme));
     let (shared, loose) = wired.map_err(|error| Box::new(unwired(&scheme, error)))?;
     let shared = Arc::new(shared);
@@ -49,7 +54,8 @@ pub fn start<'a>(plan: Plan, process: &'a Process, settings: &Settings) -> Resul
     let mut running =
         Running::new(Arc::clone(&shared), process, scopes, holdings, hearer, settings.stall_timeout);
     for (stage, (body, ends)) in ready.into_iter().enumerate() {
-        match spawn(stage, body, ends, &shared, teller.clone()) {
+        let place = Place { stage, input_name: input_name.clone() };
+        match spawn(place, body, ends, &shared, &workers, teller.clone()) {
             Ok(()) => running.has_started(),
             // The ends of the stages that are left are dropped with them, so those that run find out.
             Err(error) => {
@@ -91,15 +97,32 @@ impl Holdings {
     }
 }
 
-fn spawn(stage: usize, body: Body, ends: Ends, shared: &Shared, teller: Teller) -> io::Result<()> {
+/// The file that the chain reads, if it is one.
+fn input_name(plan: &Plan) -> Option<String> {
+    match &plan.stages.first()?.stage.touches()[..] {
+        [Touch::Read(path)] => Some(printable(path.as_os_str().as_encoded_bytes())),
+        _ => None,
+    }
+}
+
+fn spawn(
+    place: Place,
+    body: Body,
+    ends: Ends,
+    shared: &Shared,
+    workers: &Workers,
+    teller: Teller,
+) -> io::Result<()> {
+    let stage = place.stage;
     let context = Context::new(
         Arc::clone(&shared.alarms[stage]),
         Arc::clone(&shared.clock),
         Arc::clone(&shared.gauges[stage]),
+        workers.clone(),
     );
     let name = shared.scheme.stages[stage].name.clone();
     std::thread::Builder::new().name(name).spawn(move || {
-        thread::run(body, ends, stage, &context, |ended| {
+        thread::run(body, ends, &place, &context, |ended| {
             let at_nanos = context.clock().now_nanos();
             teller.tell(Event::Ended { stage, at_nanos, ended });
         });

@@ -26,10 +26,19 @@ pub(super) struct Ends {
     pub(super) outlet: Option<Outlet>,
 }
 
+/// Where a stage stands.
+#[derive(Debug, Clone)]
+pub(super) struct Place {
+    /// As an index of the scheme's stages.
+    pub(super) stage: usize,
+    /// The file that the run reads, if it is one: what a stage refuses comes from there.
+    pub(super) input_name: Option<String>,
+}
+
 /// Runs a stage; `tell` hears how it ended before its neighbours can notice anything.
 ///
 /// Only a stage that returned well has its outlet finished; a panic, an error, a missing end are aborts.
-pub(super) fn run(body: Body, mut ends: Ends, stage: usize, context: &Context, tell: impl FnOnce(Ended)) {
+pub(super) fn run(body: Body, mut ends: Ends, place: &Place, context: &Context, tell: impl FnOnce(Ended)) {
     let clock = context.clock();
     context.gauge().start(clock.now_nanos());
     let result = panic::catch_unwind(AssertUnwindSafe(|| match (body, &mut ends.inlet, &mut ends.outlet) {
@@ -40,8 +49,8 @@ pub(super) fn run(body: Body, mut ends: Ends, stage: usize, context: &Context, t
     }));
     let ended = match result {
         Ok(Ok(())) => Ended::Well,
-        Ok(Err(error)) => classify(stage, &error),
-        Err(payload) => Ended::Failed(panicked(stage, payload.as_ref())),
+        Ok(Err(error)) => classify(place, &error),
+        Err(payload) => Ended::Failed(panicked(place.stage, payload.as_ref())),
     };
     let is_well = matches!(ended, Ended::Well);
     tell(ended);
@@ -54,11 +63,17 @@ pub(super) fn run(body: Body, mut ends: Ends, stage: usize, context: &Context, t
 }
 
 /// Tells a failure from a consequence.
-fn classify(stage: usize, error: &anyhow::Error) -> Ended {
-    match Closed::cause_of(error.as_ref()) {
-        Some(closed) => Ended::Stopped(closed),
-        None => Ended::Failed(failure(Some(stage), error)),
+fn classify(place: &Place, error: &anyhow::Error) -> Ended {
+    if let Some(closed) = Closed::cause_of(error.as_ref()) {
+        return Ended::Stopped(closed);
     }
+    let mut failure = failure(Some(place.stage), error);
+    let fault = error.chain().find_map(|cause| cause.downcast_ref::<Fault>());
+    let is_about_the_data = fault.is_some_and(|fault| fault.exit == Exit::Refused && fault.subject.is_none());
+    if let (true, Some(name)) = (is_about_the_data, &place.input_name) {
+        failure.message = format!("{name}: {}", failure.message);
+    }
+    Ended::Failed(failure)
 }
 
 /// An error in words, with its class.
@@ -112,26 +127,41 @@ pub fn quiet_panics() {
 
 #[cfg(test)]
 mod tests {
-    use super::{Ended, classify, plain};
+    use super::{Ended, Place, classify, plain};
     use crate::exit::Exit;
     use crate::flow::Closed;
     use crate::stage::Fault;
     use anyhow::Context as _;
     use std::io;
 
+    fn place(stage: usize, input_name: Option<&str>) -> Place {
+        Place { stage, input_name: input_name.map(str::to_owned) }
+    }
+
+    #[test]
+    fn what_is_refused_is_named_after_the_input() {
+        let told = |error: Fault| match classify(&place(1, Some("in.gz")), &error.into()) {
+            Ended::Failed(failure) => failure.message,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(told(Fault::refused("corrupt")), "in.gz: corrupt");
+        assert_eq!(told(Fault::refused("corrupt").of("list")), "list: corrupt");
+        assert_eq!(told(Fault::failed("no space")), "no space");
+    }
+
     #[test]
     fn a_link_end_is_a_consequence_however_deep_it_is_wrapped() {
         let inner = io::Error::from(Closed::Aborted);
         let wrapped = io::Error::new(io::ErrorKind::InvalidData, io::Error::other(inner));
         let error = anyhow::Error::from(wrapped).context("while reading");
-        assert!(matches!(classify(0, &error), Ended::Stopped(Closed::Aborted)));
+        assert!(matches!(classify(&place(0, None), &error), Ended::Stopped(Closed::Aborted)));
     }
 
     #[test]
     fn a_fault_keeps_its_class_and_help_through_context() {
         let error =
             Err::<(), _>(Fault::refused("corrupt").help("try another")).context("data.gz").unwrap_err();
-        let Ended::Failed(failure) = classify(3, &error) else { panic!("not a failure") };
+        let Ended::Failed(failure) = classify(&place(3, None), &error) else { panic!("not a failure") };
         assert_eq!((failure.stage, failure.exit), (Some(3), Exit::Refused));
         assert_eq!(failure.message, "data.gz: corrupt");
         assert_eq!(failure.help.as_deref(), Some("try another"));

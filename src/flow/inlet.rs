@@ -1,7 +1,7 @@
 //! The reading end of a link as a stage sees it: chunks, or any `Read`er's bytes.
 //! Knows nothing of who writes.
 
-use super::chunk::{Chunk, Extent, Parcel};
+use super::chunk::{Chunk, Extent, Parcel, Pool};
 use super::link::LinkReader;
 use std::io::{self, BufRead, Read};
 
@@ -61,6 +61,18 @@ impl Inlet {
     pub fn would_wait(&self) -> bool {
         let is_left = self.current.as_ref().is_some_and(|chunk| !chunk.is_empty());
         !is_left && !self.ended && self.link.as_ref().is_some_and(LinkReader::would_wait)
+    }
+
+    /// Has `bytes`, the last ones that were taken, read again.
+    pub fn give_back(&mut self, bytes: &[u8]) {
+        if !bytes.is_empty() {
+            let left = self.current.as_deref().unwrap_or_default();
+            let mut chunk = Pool::new(bytes.len() + left.len()).chunk();
+            chunk.append(bytes);
+            chunk.append(left);
+            self.current = Some(chunk);
+            self.taken_bytes = self.taken_bytes.saturating_sub(bytes.len() as u64);
+        }
     }
 
     /// Reads to the end and forgets it.

@@ -127,13 +127,13 @@ struct Slot<T> {
 /// Dropped, it forgets them: those that have not begun never do.
 pub struct Ordered<'a, T> {
     workers: &'a Workers,
-    gauge: &'a StageGauge,
+    gauge: &'a Arc<StageGauge>,
     pending: VecDeque<Arc<Slot<T>>>,
 }
 
 impl<'a, T: Send + 'static> Ordered<'a, T> {
-    /// None submitted yet. The time in [`Ordered::take`] is accounted to `gauge`.
-    pub fn new(workers: &'a Workers, gauge: &'a StageGauge) -> Self {
+    /// None submitted yet. The time in [`Ordered::take`], and what the workers compute, is accounted to `gauge`.
+    pub fn new(workers: &'a Workers, gauge: &'a Arc<StageGauge>) -> Self {
         Ordered { workers, gauge, pending: VecDeque::new() }
     }
 
@@ -151,12 +151,15 @@ impl<'a, T: Send + 'static> Ordered<'a, T> {
     pub fn submit(&mut self, job: impl FnOnce() -> T + Send + 'static) {
         let slot = Arc::new(Slot { result: Mutex::new(None), done: Condvar::new() });
         self.pending.push_back(Arc::clone(&slot));
+        let gauge = Arc::clone(self.gauge);
         self.workers.run(Box::new(move || {
             if Arc::strong_count(&slot) == 1 {
                 // Nobody will take it.
                 return;
             }
+            let begin = Instant::now();
             let result = panic::catch_unwind(AssertUnwindSafe(job));
+            gauge.worked(begin.elapsed());
             *slot.result.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
             slot.done.notify_one();
         }));
@@ -199,7 +202,7 @@ mod tests {
 
     #[test]
     fn results_come_in_the_order_of_the_jobs() {
-        let (workers, gauge) = (Workers::new(3), StageGauge::default());
+        let (workers, gauge) = (Workers::new(3), Arc::new(StageGauge::default()));
         let mut ordered = Ordered::new(&workers, &gauge);
         let mut taken = Vec::new();
         for number in 0..1000_u64 {
@@ -217,7 +220,7 @@ mod tests {
 
     #[test]
     fn jobs_run_side_by_side() {
-        let (workers, gauge) = (Workers::new(2), StageGauge::default());
+        let (workers, gauge) = (Workers::new(2), Arc::new(StageGauge::default()));
         let mut ordered = Ordered::new(&workers, &gauge);
         let gate = Arc::new(Barrier::new(2));
         for _ in 0..2 {
@@ -229,7 +232,7 @@ mod tests {
 
     #[test]
     fn a_panic_in_a_job_goes_on_in_the_stage() {
-        let (workers, gauge) = (Workers::new(1), StageGauge::default());
+        let (workers, gauge) = (Workers::new(1), Arc::new(StageGauge::default()));
         let mut ordered = Ordered::new(&workers, &gauge);
         ordered.submit(|| assert_eq!(1, 2, "on purpose"));
         ordered.submit(|| ());
@@ -240,7 +243,7 @@ mod tests {
 
     #[test]
     fn forgotten_jobs_never_begin() {
-        let (workers, gauge) = (Workers::new(1), StageGauge::default());
+        let (workers, gauge) = (Workers::new(1), Arc::new(StageGauge::default()));
         let (began, has_begun) = mpsc::channel();
         let gate = Arc::new(Barrier::new(2));
         let mut forgotten = Ordered::new(&workers, &gauge);

@@ -126,8 +126,8 @@ impl Plan {
         Ok(plan)
     }
 
-    /// What a run of it consists of, for those who show or judge it.
-    pub fn scheme(&self, total_bytes: Option<u64>) -> Scheme {
+    /// What a run of it consists of, for those who show or judge it; `cores` is how many it may use at once.
+    pub fn scheme(&self, total_bytes: Option<u64>, cores: usize) -> Scheme {
         let stages = self.stages.iter().map(|planned| StageInfo {
             name: planned.name.to_string(),
             label: planned.label.clone(),
@@ -142,7 +142,6 @@ impl Plan {
             to: link.to,
             high_bytes: link.bounds.high_bytes as u64,
         });
-        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         Scheme { stages: stages.collect(), links: links.collect(), total_bytes, cores }
     }
 

@@ -36,8 +36,9 @@ struct Settings {
 
 impl Shown {
     pub(super) fn new(arguments: &Cli) -> Shown {
+        let is_plain = arguments.progress == cli::Progress::Plain;
         let look = match Terminal::of_stderr() {
-            Some(terminal) if terminal.is_terminal() => Look::of_environment(),
+            Some(terminal) if terminal.is_capable() && !is_plain => Look::of_environment(),
             _ => Look { colour: Look::PLAIN.colour, ..Look::of_environment() },
         };
         let arguments = Settings {

@@ -2,7 +2,7 @@
 //! Holds no behaviour of any stage, and no wiring.
 
 use crate::exit::Exit;
-use crate::flow::{Alarm, Clock, Closed, Inlet, Medium, Outlet, StageGauge, Woken};
+use crate::flow::{Alarm, Clock, Closed, Inlet, Medium, Outlet, StageGauge, Woken, Workers};
 use nix::poll::{PollFlags, PollTimeout};
 use std::fmt;
 use std::io;
@@ -351,12 +351,18 @@ pub struct Context {
     alarm: Arc<Alarm>,
     clock: Arc<Clock>,
     gauge: Arc<StageGauge>,
+    workers: Workers,
 }
 
 impl Context {
     /// For one stage.
-    pub fn new(alarm: Arc<Alarm>, clock: Arc<Clock>, gauge: Arc<StageGauge>) -> Self {
-        Context { alarm, clock, gauge }
+    pub fn new(alarm: Arc<Alarm>, clock: Arc<Clock>, gauge: Arc<StageGauge>, workers: Workers) -> Self {
+        Context { alarm, clock, gauge, workers }
+    }
+
+    /// The run's worker pool.
+    pub fn workers(&self) -> &Workers {
+        &self.workers
     }
 
     /// The run's clock, which stands still while the process is stopped.
@@ -365,7 +371,7 @@ impl Context {
     }
 
     /// Where the stage counts what it reads from and writes to the outside.
-    pub fn gauge(&self) -> &StageGauge {
+    pub fn gauge(&self) -> &Arc<StageGauge> {
         &self.gauge
     }
 

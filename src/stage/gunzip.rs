@@ -2,7 +2,8 @@
 //! The inflate coder is flate2's; headers, trailers and what stands between members are read here.
 
 use super::amount::Amount;
-use super::contract::{Body, Entry, Example, Fault, Nature, Opening, Role, Stage};
+use super::contract::{Body, Context, Entry, Example, Fault, Nature, Opening, Role, Stage};
+use super::deflate;
 use crate::flow::{Chunk, Inlet, Outlet};
 use flate2::{Crc, Decompress, FlushDecompress, Status};
 use std::io::{self, BufRead};
@@ -48,7 +49,7 @@ impl Stage for Gunzip {
     }
 
     fn open(self: Box<Self>, _opening: &mut Opening<'_>) -> anyhow::Result<Body> {
-        Ok(Body::filter(move |inlet, outlet, _context| {
+        Ok(Body::filter(move |inlet, outlet, context| {
             let unpacked = outlet.chunk();
             let mut unpacker = Unpacker {
                 inlet,
@@ -57,6 +58,7 @@ impl Stage for Gunzip {
                 total_bytes: 0,
                 is_held_back: false,
                 limit: self.max_output,
+                context,
             };
             let members = unpacker.members();
             // Whatever is found wrong, what came before it goes through.
@@ -80,6 +82,7 @@ struct Unpacker<'e> {
     /// The last chunk was filled to the end, so the coder may have more to give.
     is_held_back: bool,
     limit: Option<Amount>,
+    context: &'e Context,
 }
 
 impl Unpacker<'_> {
@@ -88,8 +91,8 @@ impl Unpacker<'_> {
         self.first_magic()?;
         let mut coder = Decompress::new(false);
         loop {
-            self.header()?;
-            self.data(&mut coder)?;
+            let hint = self.header()?;
+            self.data(hint, &mut coder)?;
             let end = self.inlet.offset();
             match self.byte()? {
                 None => return Ok(0),
@@ -126,8 +129,8 @@ impl Unpacker<'_> {
         Ok(())
     }
 
-    /// Reads a member's header, from behind the magic (RFC 1952 §2.3).
-    fn header(&mut self) -> anyhow::Result<()> {
+    /// Reads a member's header, from behind the magic (RFC 1952 §2.3), and returns the hint that one of ours holds.
+    fn header(&mut self) -> anyhow::Result<Option<usize>> {
         let mut crc = Crc::new();
         crc.update(&MAGIC);
         let [method, flags, ..] = self.header_bytes::<8>(&mut crc)?;
@@ -137,10 +140,11 @@ impl Unpacker<'_> {
         if flags & FLAGS_RESERVED != 0 {
             return Err(self.corrupt("reserved flags are set in a header").into());
         }
+        let mut extra = Vec::new();
         if flags & FLAG_EXTRA != 0 {
             let length = u16::from_le_bytes(self.header_bytes(&mut crc)?);
             for _ in 0..length {
-                self.header_bytes::<1>(&mut crc)?;
+                extra.extend(self.header_bytes::<1>(&mut crc)?);
             }
         }
         for flag in [FLAG_NAME, FLAG_COMMENT] {
@@ -152,7 +156,7 @@ impl Unpacker<'_> {
                 return Err(self.corrupt("crc mismatch in a header").into());
             }
         }
-        Ok(())
+        Ok(deflate::hint(&extra))
     }
 
     fn header_bytes<const COUNT: usize>(&mut self, crc: &mut Crc) -> anyhow::Result<[u8; COUNT]> {
@@ -162,8 +166,11 @@ impl Unpacker<'_> {
     }
 
     /// Unpacks a member's data and compares it with the trailer.
-    fn data(&mut self, coder: &mut Decompress) -> anyhow::Result<()> {
-        let mut crc = Crc::new();
+    fn data(&mut self, hint: Option<usize>, coder: &mut Decompress) -> anyhow::Result<()> {
+        let mut crc = match hint {
+            Some(block_bytes) => self.ahead(block_bytes, coder)?,
+            None => Crc::new(),
+        };
         while !self.inflate(coder, &mut crc)? {}
         let expected = u32::from_le_bytes(self.bytes("in a trailer")?);
         if expected != crc.sum() {
@@ -174,6 +181,21 @@ impl Unpacker<'_> {
             return Err(self.corrupt("length mismatch").into());
         }
         Ok(())
+    }
+
+    /// Unpacks side by side what a hinted member lets; the coder then goes on where that ended.
+    fn ahead(&mut self, block_bytes: usize, coder: &mut Decompress) -> anyhow::Result<Crc> {
+        if !self.unpacked.is_empty() {
+            self.send()?;
+        }
+        let limit_bytes = self.limit.as_ref().map_or(u64::MAX, |limit| limit.bytes);
+        let allowed_bytes = limit_bytes.saturating_sub(self.total_bytes);
+        let begun = deflate::ahead(block_bytes, allowed_bytes, self.inlet, self.outlet, self.context)?;
+        if !begun.window.is_empty() {
+            coder.set_dictionary(&begun.window)?;
+        }
+        self.total_bytes += begun.bytes;
+        Ok(begun.crc)
     }
 
     /// One step of the coder; returns whether the data has ended.
@@ -196,7 +218,8 @@ impl Unpacker<'_> {
             Ok(Status::StreamEnd) => return Ok(true),
             Ok(_) if has_ended && given == 0 => return Err(self.truncated("in compressed data").into()),
             Ok(_) => {}
-            Err(error) => return Err(self.corrupt(error.message().unwrap_or("invalid deflate data")).into()),
+            // What the coder says of it depends on how the data was cut.
+            Err(_) => return Err(self.corrupt("invalid deflate data").into()),
         }
         self.is_held_back = self.unpacked.spare().is_empty();
         if self.is_held_back {

@@ -1,19 +1,22 @@
-//! `gzip`: compression to the gzip format (RFC 1952), one member.
-//! The deflate coder is flate2's; header and trailer are written here, so that nothing in them varies.
+//! `gzip`: compression to the gzip format (RFC 1952), one member: in blocks on the worker pool, or as it comes.
+//! How blocks are compressed is the engine's.
 
 use super::contract::{Body, Entry, Example, Nature, Opening, Role, Stage};
+use super::deflate::{self, Preset};
 use super::level::Level;
 use crate::flow::{Inlet, Outlet};
 use anyhow::Context as _;
 use flate2::{Compress, Compression, Crc, FlushCompress, Status};
 use std::io::{self, Write};
 
-/// A multiple of what a link carries at once goes through uncopied.
-const BLOCK_BYTES: usize = 64 * 1024;
+/// Room for what the coder gives at once.
+const PACKED_BYTES: usize = 256 * 1024;
 
 /// Compress to the gzip format
 ///
-/// The output is one member that every gzip reads. It holds no name and no time: the same input gives the same output.
+/// The output is one member that every gzip reads. It holds no name and no time: the same input gives the same output,
+/// whatever the number of threads. It is packed in blocks that do not depend on each other, and the header names their
+/// size, so that `gunzip` can unpack it on all cores.
 ///
 /// With `--stream` what has come is flushed whenever the input pauses, so that the other side sees it at once; that costs
 /// some size, and the output then depends on the pauses.
@@ -43,13 +46,13 @@ impl Stage for Gzip {
     }
 
     fn open(self: Box<Self>, _opening: &mut Opening<'_>) -> anyhow::Result<Body> {
-        Ok(Body::filter(move |inlet, outlet, _context| {
-            let mut member = Member::begin(outlet, self.level.number)?;
-            if self.stream {
-                stream(inlet, &mut member)?;
-            } else {
-                pack_in_blocks(inlet, &mut member)?;
+        let preset = Preset::new(self.level.number);
+        Ok(Body::filter(move |inlet, outlet, context| {
+            if !self.stream {
+                return Ok(deflate::compress(preset, inlet, outlet, context)?);
             }
+            let mut member = Member::begin(outlet, self.level.number)?;
+            stream(inlet, &mut member)?;
             member.end()
         }))
     }
@@ -67,57 +70,24 @@ fn stream(inlet: &mut Inlet, member: &mut Member<'_>) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Packs blocks of one size: what the coder makes of its input depends on how it is cut.
-fn pack_in_blocks(inlet: &mut Inlet, member: &mut Member<'_>) -> anyhow::Result<()> {
-    let mut block = Vec::new();
-    while let Some(chunk) = inlet.next_chunk()? {
-        let mut bytes = &chunk[..];
-        while block.len() + bytes.len() >= BLOCK_BYTES {
-            let (filling, rest) = bytes.split_at(BLOCK_BYTES - block.len());
-            bytes = rest;
-            if block.is_empty() {
-                member.pack(filling, FlushCompress::None)?;
-            } else {
-                block.extend_from_slice(filling);
-                member.pack(&block, FlushCompress::None)?;
-                block.clear();
-            }
-        }
-        block.extend_from_slice(bytes);
-    }
-    member.pack(&block, FlushCompress::None)
-}
-
-/// RFC 1952 §2.3: no flags, no time, no system; how hard the coder tried.
-fn header(level: u8) -> [u8; 10] {
-    let effort = match level {
-        1 => 4,
-        9 => 2,
-        _ => 0,
-    };
-    [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, effort, 255]
-}
-
 /// A member in the making.
 struct Member<'o> {
     compress: Compress,
     crc: Crc,
-    /// Room for what comes of a block at the worst, so that how the output is cut does not matter to the coder either.
     packed: Vec<u8>,
     outlet: &'o mut Outlet,
 }
 
 impl<'o> Member<'o> {
     fn begin(outlet: &'o mut Outlet, level: u8) -> io::Result<Self> {
-        outlet.write_all(&header(level))?;
+        outlet.write_all(&deflate::header(Preset::new(level), None))?;
         let compress = Compress::new(Compression::new(u32::from(level)), false);
-        Ok(Member { compress, crc: Crc::new(), packed: Vec::with_capacity(4 * BLOCK_BYTES), outlet })
+        Ok(Member { compress, crc: Crc::new(), packed: Vec::with_capacity(PACKED_BYTES), outlet })
     }
 
     fn end(mut self) -> anyhow::Result<()> {
         self.pack(&[], FlushCompress::Finish)?;
-        self.outlet.write_all(&self.crc.sum().to_le_bytes())?;
-        Ok(self.outlet.write_all(&self.crc.amount().to_le_bytes())?)
+        Ok(self.outlet.write_all(&deflate::trailer(&self.crc))?)
     }
 
     /// Takes all of `bytes`; with a flush, everything taken so far is then in the output.

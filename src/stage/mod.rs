@@ -8,6 +8,7 @@ mod arguments;
 mod buffer;
 mod case;
 mod contract;
+mod deflate;
 mod discard;
 mod generate;
 mod gunzip;

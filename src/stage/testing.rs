@@ -4,7 +4,7 @@
 use super::contract::{Body, Context, Fault, Opening, Registered, Stage};
 use crate::exit::Exit;
 use crate::flow::{
-    Alarm, Bounds, CHUNK_BYTES, Clock, Inlet, Link, LinkReader, Outlet, Parcel, Pool, StageGauge,
+    Alarm, Bounds, CHUNK_BYTES, Clock, Inlet, Link, LinkReader, Outlet, Parcel, Pool, StageGauge, Workers,
 };
 use std::sync::Arc;
 use std::thread;
@@ -141,7 +141,8 @@ impl<'a> Trial<'a> {
         let (branches, branch_takers): (Vec<_>, Vec<_>) = self.branches.iter().map(|_| link()).unzip();
 
         let alarm = Arc::new(Alarm::new().expect("a descriptor is left"));
-        let context = Context::new(alarm, Arc::clone(&clock), Arc::new(StageGauge::default()));
+        let context =
+            Context::new(alarm, Arc::clone(&clock), Arc::new(StageGauge::default()), Workers::new(2));
         let branches = branches.into_iter().map(|link| Outlet::new(link, pool.clone())).collect();
         let mut registered = Registered::default();
         let mut opening = Opening::new(0, branches, &mut registered);

@@ -3,7 +3,9 @@
 
 use super::contract::{Body, Commit, Context, Fault, Opening, Published, Registered};
 use super::find;
-use crate::flow::{Alarm, Bounds, Clock, Inlet, Link, LinkReader, Outlet, Pool, StageGauge, StageReading};
+use crate::flow::{
+    Alarm, Bounds, Clock, Inlet, Link, LinkReader, Outlet, Pool, StageGauge, StageReading, Workers,
+};
 use std::ffi::OsString;
 use std::io::Write;
 use std::sync::Arc;
@@ -51,7 +53,7 @@ pub(super) fn bench(chunk_bytes: usize) -> Bench {
     let bounds = Bounds { high_bytes: no_limit, low_bytes: no_limit, slots: no_limit, start_bytes: 0 };
     let (writer, reader, _link) =
         Link::open(bounds, Arc::clone(&clock), Some(Arc::clone(&alarm)), Some(Arc::clone(&alarm)));
-    let context = Context::new(Arc::clone(&alarm), clock, Arc::new(StageGauge::default()));
+    let context = Context::new(Arc::clone(&alarm), clock, Arc::new(StageGauge::default()), Workers::new(1));
     Bench { outlet: Outlet::new(writer, Pool::new(chunk_bytes)), reader, context, alarm }
 }
 

@@ -1,0 +1,68 @@
+//! One block of input to one piece of a DEFLATE stream, with zlib-rs: the build without C code.
+//! Knows nothing of other blocks but the end of the one before, and nothing of threads.
+
+use super::preset::Preset;
+use flate2::{Compress, Compression, FlushCompress};
+use std::cell::RefCell;
+
+/// Whether the pieces can be decoded without each other.
+pub(super) const IS_INDEPENDENT: bool = false;
+
+/// How many bytes of the block before it a block is compressed with: the window of RFC 1951.
+pub(super) const BEFORE_BYTES: usize = 32 * 1024;
+
+/// Where a block stands in its stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// Others follow.
+    Inner,
+    /// It is the last.
+    Last,
+}
+
+/// What has become of a block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// The output is its piece.
+    Compressed,
+    /// It cannot be compressed: to be stored as it is.
+    Stored,
+}
+
+thread_local! {
+    static COMPRESS: RefCell<Option<(u8, Compress)>> = const { RefCell::new(None) };
+}
+
+/// Compresses `input` into `output`, whose old content is lost.
+pub(super) fn compress(
+    preset: Preset,
+    place: Place,
+    before: &[u8],
+    input: &[u8],
+    output: &mut Vec<u8>,
+) -> Form {
+    COMPRESS.with_borrow_mut(|kept| {
+        let effort = preset.effort();
+        let compress = match kept {
+            Some((same, compress)) if *same == effort => {
+                compress.reset();
+                compress
+            }
+            kept => &mut kept.insert((effort, Compress::new(Compression::new(u32::from(effort)), false))).1,
+        };
+        let flush = match place {
+            Place::Inner => FlushCompress::Sync,
+            Place::Last => FlushCompress::Finish,
+        };
+        output.clear();
+        output.reserve(input.len() + input.len() / 1000 + 64);
+        let is_primed = before.is_empty() || compress.set_dictionary(before).is_ok();
+        // Room for all of it at once. If anything were amiss, stored is right as well.
+        let is_done = is_primed && compress.compress_vec(input, output, flush).is_ok();
+        if is_done && compress.total_in() == input.len() as u64 && output.len() < output.capacity() {
+            Form::Compressed
+        } else {
+            Form::Stored
+        }
+    })
+}
