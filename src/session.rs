@@ -13,7 +13,7 @@ use crate::lang::{self, Batch, Chain};
 use crate::plan::{
     Claims, Facts, Plan, Problem, Refusal, Settings, Streams, dry_run, preflight, unknown_names,
 };
-use crate::stage::TABLE;
+use crate::stage::{TABLE, Touch};
 use crate::view::{Live, Look, Place, Terminal, tell};
 use clap::error::ErrorKind;
 use show::{Shown, write_out};
@@ -256,9 +256,7 @@ impl Session {
             }
             return Ending::Exit(Exit::Done);
         }
-        let places: Vec<_> = (0..ready.plan.stages.len())
-            .map(|stage| Place { name: ready.plan.place(stage), span: ready.plan.stages[stage].span.clone() })
-            .collect();
+        let places = places(&ready.plan);
         let live = self.show.live(&ready.plan);
         let settings = engine::Settings {
             threads: self.arguments.threads,
@@ -285,6 +283,21 @@ impl Session {
         });
         (report, live.finish())
     }
+}
+
+/// Where each stage of a plan stands, and whose bytes it works on.
+fn places(plan: &Plan) -> Vec<Place> {
+    let touches = plan.stages.first().map(|source| source.stage.touches()).unwrap_or_default();
+    let input = match &touches[..] {
+        [Touch::Read(path)] => Some(printable(path.as_os_str().as_bytes())),
+        _ => None,
+    };
+    let place = |stage| Place {
+        name: plan.place(stage),
+        span: plan.stages[stage].span.clone(),
+        input: input.clone(),
+    };
+    (0..plan.stages.len()).map(place).collect()
 }
 
 fn ending(report: &Report) -> Ending {

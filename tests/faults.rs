@@ -129,13 +129,25 @@ fn a_full_disk_keeps_the_old_file_wherever_it_fills_up() {
         let Some(disk) = SmallDisk::new(65_536 + step * 230_000) else { return };
         let world = &disk.world;
         fs::write(world.path("disk/out"), OLD).unwrap();
-        let ran = world.weir("generate random 12M | write disk/out").run().with_code(1);
+        let ran = world.weir("read /dev/zero | head -c 12M | write disk/out").run().with_code(1);
         ran.saying("no space left on device").saying("disk/out");
         assert_eq!(world.bytes("disk/out"), OLD);
         let names: Vec<_> =
             fs::read_dir(world.path("disk")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         assert_eq!(names, ["out"]);
     }
+}
+
+#[test]
+fn too_little_room_is_said_before_a_byte_moves_when_the_size_is_known() {
+    let Some(disk) = SmallDisk::new(65_536) else { return };
+    let world = &disk.world;
+    world
+        .weir("generate random 12M | tee copy | write disk/out")
+        .run()
+        .with_code(1)
+        .saying("12.0 MiB are needed, 64.0 KiB are free");
+    world.assert_names(&["disk"]);
 }
 
 #[test]

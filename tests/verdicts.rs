@@ -5,12 +5,17 @@
 
 use crate::harness::{Patience, World};
 use nix::sys::stat::Mode;
+use std::fs;
 use std::io::{Read, Write};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-/// Who limits the run, in the words of the report: how the line begins, and what else is in it.
+/// How often a chain is tried: a wrong rule is wrong every time, what else the machine does is not.
+const TRIES: usize = 3;
+
+/// Who limits the run, in the words of the report: how the line begins, and what else is in it. A stage that uses the
+/// cores may also be said to find none free: then that is what limits it.
 struct Planted {
     subject: &'static str,
     state: &'static str,
@@ -20,19 +25,25 @@ const fn planted(subject: &'static str, state: &'static str) -> Planted {
     Planted { subject, state }
 }
 
-#[track_caller]
-fn assert_limited(chain: &str, said: &str, planted: &Planted) {
+/// What is wrong with a report, if anything is.
+fn wrong(said: &str, planted: &Planted) -> Option<String> {
     let line = said.lines().find(|line| line.starts_with("limited by ")).unwrap_or("no such line");
     let (limit, _) = line.split_once(';').unwrap_or((line, ""));
     let begin = format!("limited by {}", planted.subject);
-    assert!(
-        limit.starts_with(&begin) && limit.contains(planted.state),
-        "`{chain}`: `{begin} … {}` expected, but:\n{said}",
-        planted.state
-    );
+    let is_short =
+        limit.contains("short of cores") && matches!(planted.state, "(computing" | "(copying in the kernel");
+    if !limit.starts_with(&begin) || !(limit.contains(planted.state) || is_short) {
+        return Some(format!("`{begin} … {}` expected, but:\n{said}", planted.state));
+    }
     let mark = said.lines().find(|line| line.contains("limits")).unwrap_or_default();
     let name = planted.subject.split(' ').next().unwrap();
-    assert!(mark.trim_start().starts_with(name), "`{chain}`: the mark is at another stage:\n{said}");
+    (!mark.trim_start().starts_with(name)).then(|| format!("the mark is at another stage:\n{said}"))
+}
+
+#[track_caller]
+fn assert_limited(chain: &str, planted: &Planted, run: impl Fn() -> String) {
+    let tries: Vec<String> = (0..TRIES).map_while(|_| wrong(&run(), planted)).collect();
+    assert!(tries.len() < TRIES, "`{chain}`, {TRIES} times: {}", tries.join("\n"));
 }
 
 /// Sees a run to its end; returns what it said.
@@ -65,7 +76,7 @@ fn feed_slowly(mut to: impl Write, bytes: usize) {
 const ALONE: [(&str, Planted); 16] = [
     ("generate text 192M | discard", planted("generate text", "(computing")),
     ("generate text 96M | pass | tee { discard } | discard", planted("generate text", "(computing")),
-    ("read /dev/zero | head -c 3G | discard", planted("read", "(copying in the kernel")),
+    ("read /dev/urandom | head -c 256M | discard", planted("read /dev/urandom", "(copying in the kernel")),
     ("generate zeros 8M | throttle 10M | upper | pass | discard", planted("throttle 10M", "as asked")),
     ("generate zeros 8M | pass | throttle 10M | pass | discard", planted("throttle 10M", "as asked")),
     ("generate zeros 8M | pass | upper | throttle 10M", planted("throttle 10M", "as asked")),
@@ -94,8 +105,7 @@ const ALONE: [(&str, Planted); 16] = [
 fn the_planted_bottleneck_is_found() {
     let world = World::new();
     for (chain, planted) in &ALONE {
-        let said = end(reporting(&world, chain, |command| command));
-        assert_limited(chain, &said, planted);
+        assert_limited(chain, planted, || end(reporting(&world, chain, |command| command)));
     }
     a_slow_feeder_limits(&world);
     a_slow_writer_of_a_fifo_limits(&world);
@@ -104,30 +114,36 @@ fn the_planted_bottleneck_is_found() {
 
 fn a_slow_feeder_limits(world: &World) {
     let chain = "upper | tee { gzip -1 | discard } | discard";
-    let mut child = reporting(world, chain, |command| command.stdin(Stdio::piped()));
-    feed_slowly(child.stdin.take().unwrap(), 2 << 20);
-    assert_limited(chain, &end(child), &planted("stdin", "(waiting for the pipe"));
+    assert_limited(chain, &planted("stdin", "(waiting for the pipe"), || {
+        let mut child = reporting(world, chain, |command| command.stdin(Stdio::piped()));
+        feed_slowly(child.stdin.take().unwrap(), 2 << 20);
+        end(child)
+    });
 }
 
 fn a_slow_writer_of_a_fifo_limits(world: &World) {
     let chain = "read fifo | upper | discard";
     nix::unistd::mkfifo(&world.path("fifo"), Mode::S_IRWXU).unwrap();
-    let child = reporting(world, chain, |command| command);
-    feed_slowly(std::fs::OpenOptions::new().write(true).open(world.path("fifo")).unwrap(), 2 << 20);
-    assert_limited(chain, &end(child), &planted("read fifo", "(waiting for the pipe"));
+    assert_limited(chain, &planted("read fifo", "(waiting for the pipe"), || {
+        let child = reporting(world, chain, |command| command);
+        feed_slowly(fs::OpenOptions::new().write(true).open(world.path("fifo")).unwrap(), 2 << 20);
+        end(child)
+    });
 }
 
 fn a_slow_reader_limits(world: &World) {
     let chain = "generate text 6M | upper";
-    let mut child = reporting(world, chain, |command| command.stdout(Stdio::piped()));
-    let mut stdout = child.stdout.take().unwrap();
-    let reader = thread::spawn(move || {
-        let mut taken = vec![0; 65_536];
-        while stdout.read(&mut taken).unwrap() > 0 {
-            thread::sleep(Duration::from_millis(10));
-        }
+    assert_limited(chain, &planted("stdout", "(waiting for the pipe"), || {
+        let mut child = reporting(world, chain, |command| command.stdout(Stdio::piped()));
+        let mut stdout = child.stdout.take().unwrap();
+        let reader = thread::spawn(move || {
+            let mut taken = vec![0; 65_536];
+            while stdout.read(&mut taken).unwrap() > 0 {
+                thread::sleep(Duration::from_millis(10));
+            }
+        });
+        let said = end(child);
+        reader.join().unwrap();
+        said
     });
-    let said = end(child);
-    reader.join().unwrap();
-    assert_limited(chain, &said, &planted("stdout", "(waiting for the pipe"));
 }

@@ -328,7 +328,10 @@ fn plainly(cause: &str) -> String {
             "a number is expected".to_string()
         }
         "number too large to fit in target type" => "too large".to_string(),
-        other => other.to_string(),
+        other => match other.split_once(" is not in ").and_then(|(_, range)| range.split_once("..=")) {
+            Some((least, most)) => format!("a number from {least} to {most} is expected"),
+            None => other.to_string(),
+        },
     }
 }
 
@@ -384,7 +387,7 @@ mod tests {
 
     #[test]
     fn a_value_out_of_range_is_at_its_word() {
-        let ranged = "`12` is no value for `--level <LEVEL>`|^^ 12 is not in 0..=9|";
+        let ranged = "`12` is no value for `--level <LEVEL>`|^^ a number from 0 to 9 is expected|";
         assert_eq!(blame("gzip -l 12"), ranged);
         assert_eq!(blame("gzip -l12"), ranged.replace("|^^", "|^^^^"));
         assert_eq!(blame("gzip --level=12"), ranged.replace("|^^", "|^^^^^^^^^^"));
