@@ -135,7 +135,7 @@ impl Plan {
             input: planned.input,
             outputs: planned.outputs.clone(),
             returns: None,
-            advice: planned.entry.advice.to_vec(),
+            advice: planned.stage.advice(),
         });
         let links = self.links.iter().map(|link| LinkInfo {
             from: link.from,

@@ -68,8 +68,6 @@ pub struct Entry {
     pub groups: Groups,
     /// At least one.
     pub examples: &'static [Example],
-    /// What to try when it computes all the time and the run waits for it.
-    pub advice: &'static [&'static str],
     pub(super) command: fn() -> clap::Command,
     pub(super) parse: fn(&clap::ArgMatches) -> Result<Box<dyn Stage>, clap::Error>,
 }
@@ -83,7 +81,6 @@ impl Entry {
             nature: Nature::Neutral,
             groups: Groups::None,
             examples: &[],
-            advice: &[],
             command: T::command,
             parse: |matches| Ok(Box::new(T::from_arg_matches(matches)?)),
         }
@@ -120,6 +117,11 @@ pub trait Stage: Send {
     /// How many bytes come out when `input` bytes go in; `None` when that cannot be known. A source is given `None`.
     fn size_after(&self, _input: Option<u64>) -> Option<u64> {
         None
+    }
+
+    /// What to try when it computes all the time and the run waits for it.
+    fn advice(&self) -> Vec<&'static str> {
+        Vec::new()
     }
 
     /// What the link it reads should be like.

@@ -47,6 +47,10 @@ impl Stage for Gzip {
         if self.stream { format!("-{level} --stream") } else { format!("-{level}") }
     }
 
+    fn advice(&self) -> Vec<&'static str> {
+        if self.level.number == 1 { Vec::new() } else { vec!["gzip -1"] }
+    }
+
     fn open(self: Box<Self>, _opening: &mut Opening<'_>) -> anyhow::Result<Body> {
         let preset = Preset::new(self.level.number);
         Ok(Body::filter(move |inlet, outlet, context| {
