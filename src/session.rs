@@ -83,6 +83,14 @@ fn refuse(message: &str, exit: Exit) -> Ending {
     Ending::Exit(exit)
 }
 
+/// Does `work` with the signals of the process in hand.
+fn attached(work: impl FnOnce(&Process) -> Ending) -> Ending {
+    match Process::attach() {
+        Ok(process) => work(&process),
+        Err(error) => refuse(&format!("weir: cannot handle signals: {error}\n"), Exit::Failed),
+    }
+}
+
 /// What every run of the call shares.
 struct Session {
     arguments: Cli,
@@ -101,7 +109,7 @@ enum Unready {
     /// The chain says so: this holds for every run of a batch.
     Chain(Refusal),
     /// The files say so.
-    Files(Vec<Problem>),
+    Files(Box<Plan>, Vec<Problem>),
 }
 
 impl Session {
@@ -142,15 +150,13 @@ impl Session {
         }
     }
 
+    /// Plans a run and looks at its files; says nothing.
     fn prepare(&self, chain: &Chain) -> Result<Ready, Unready> {
         let settings = self.arguments.buffer.map_or_else(Settings::default, Settings::with_buffer);
         let plan = Plan::new(chain, TABLE, settings).map_err(Unready::Chain)?;
         match preflight(&plan, &Streams::look(), self.arguments.size) {
             Ok(facts) => Ok(Ready { plan, facts }),
-            Err(problems) => {
-                self.show.problems(&self.text, &plan, &problems);
-                Err(Unready::Files(problems))
-            }
+            Err(problems) => Err(Unready::Files(Box::new(plan), problems)),
         }
     }
 
@@ -164,17 +170,16 @@ impl Session {
         if self.arguments.dry_run {
             return write_out(dry_run(&ready.plan, &ready.facts).as_bytes());
         }
-        match Process::attach() {
-            Ok(process) => self.go(ready, &process),
-            Err(error) => refuse(&format!("weir: cannot handle signals: {error}\n"), Exit::Failed),
-        }
+        attached(|process| self.go(ready, process))
     }
 
+    /// Says why a run cannot start.
     fn unready(&self, unready: &Unready) -> Ending {
         match unready {
             Unready::Chain(Refusal::Help(text)) => write_out(text.as_bytes()),
             Unready::Chain(Refusal::Mistakes(mistakes)) => refuse(&self.render(mistakes), Exit::Usage),
-            Unready::Files(problems) => {
+            Unready::Files(plan, problems) => {
+                self.show.problems(&self.text, plan, problems);
                 Ending::Exit(problems.first().map_or(Exit::Failed, |problem| problem.exit))
             }
         }
@@ -191,14 +196,14 @@ impl Session {
         }
     }
 
-    /// One run after another. What the chain says, and two runs with one output, is refused before any starts; a run that
-    /// fails does not keep the others from theirs.
+    /// One run after another. What the chain says, and two runs with one output, is refused before any starts.
     fn several(&self, batch: &Batch) -> Ending {
         let mut claims = Claims::default();
         for index in 0..batch.len() {
-            match self.prepare_quietly(&batch.chain(index)) {
-                Err(Unready::Chain(refusal)) => return self.unready(&Unready::Chain(refusal)),
-                Err(Unready::Files(_)) => {}
+            match self.prepare(&batch.chain(index)) {
+                Err(unready @ Unready::Chain(_)) => return self.unready(&unready),
+                // What is wrong with its files is said when the run's turn comes: it may be mended by then.
+                Err(Unready::Files(..)) => {}
                 Ok(ready) => {
                     if index == 0 {
                         self.announce(&ready);
@@ -210,10 +215,11 @@ impl Session {
                 }
             }
         }
-        let process = match Process::attach() {
-            Ok(process) => process,
-            Err(error) => return refuse(&format!("weir: cannot handle signals: {error}\n"), Exit::Failed),
-        };
+        attached(|process| self.one_by_one(batch, process))
+    }
+
+    /// A run that fails does not keep the others from theirs; a signal does.
+    fn one_by_one(&self, batch: &Batch, process: &Process) -> Ending {
         let mut failed = 0;
         for index in 0..batch.len() {
             let ending = match self.prepare(&batch.chain(index)) {
@@ -223,7 +229,7 @@ impl Session {
                     let text = dry_run(&ready.plan, &ready.facts);
                     write_out(format!("run {} of {}: {name}\n{text}\n", index + 1, batch.len()).as_bytes())
                 }
-                Ok(ready) => self.go(ready, &process),
+                Ok(ready) => self.go(ready, process),
             };
             match ending {
                 Ending::Exit(Exit::Done) => {}
@@ -238,14 +244,6 @@ impl Session {
         let (well, ill) =
             if self.arguments.dry_run { ("could start", "could not") } else { ("done", "failed") };
         refuse(&format!("weir: {done} of {} runs {well}, {failed} {ill}\n", batch.len()), Exit::Batch)
-    }
-
-    /// As `prepare`, for a look ahead: what is wrong with the files is said when the run's turn comes.
-    fn prepare_quietly(&self, chain: &Chain) -> Result<Ready, Unready> {
-        let settings = self.arguments.buffer.map_or_else(Settings::default, Settings::with_buffer);
-        let plan = Plan::new(chain, TABLE, settings).map_err(Unready::Chain)?;
-        let facts = preflight(&plan, &Streams::look(), self.arguments.size).map_err(Unready::Files)?;
-        Ok(Ready { plan, facts })
     }
 
     /// Starts a run, shows it, sees it to its end.
