@@ -108,13 +108,13 @@ mod tests {
     const CHAIN: &[u8] = b"read data.gz | gunzip | write data";
 
     fn place(name: &str, span: Option<std::ops::Range<usize>>) -> Place {
-        Place { name: name.to_string(), span, input: Some("data.gz".to_string()) }
+        Place { name: name.to_string(), span, input: None }
     }
 
     fn places() -> [Place; 3] {
         [
             place("read (stage 1)", Some(0..12)),
-            place("gunzip (stage 2)", Some(15..21)),
+            Place { input: Some("data.gz".to_string()), ..place("gunzip (stage 2)", Some(15..21)) },
             place("write (stage 3)", Some(24..34)),
         ]
     }
