@@ -13,7 +13,7 @@ use crate::lang::{self, Batch, Chain};
 use crate::plan::{
     Claims, Facts, Plan, Problem, Refusal, Settings, Streams, dry_run, preflight, unknown_names,
 };
-use crate::stage::{TABLE, Touch};
+use crate::stage::TABLE;
 use crate::view::{Live, Look, Place, Terminal, tell};
 use clap::error::ErrorKind;
 use show::{Shown, write_out};
@@ -285,18 +285,9 @@ impl Session {
     }
 }
 
-/// Where each stage of a plan stands, and whose bytes it works on.
+/// Where each stage of a plan stands.
 fn places(plan: &Plan) -> Vec<Place> {
-    let touches = plan.stages.first().map(|source| source.stage.touches()).unwrap_or_default();
-    let input = match &touches[..] {
-        [Touch::Read(path)] => Some(printable(path.as_os_str().as_bytes())),
-        _ => None,
-    };
-    let place = |stage| Place {
-        name: plan.place(stage),
-        span: plan.stages[stage].span.clone(),
-        input: input.clone(),
-    };
+    let place = |stage| Place { name: plan.place(stage), span: plan.stages[stage].span.clone() };
     (0..plan.stages.len()).map(place).collect()
 }
 

@@ -420,7 +420,7 @@ mod tests {
             format!("corrupt data at input byte {crc_end}: crc mismatch")
         );
         assert_eq!(changed(end - 1, 9), format!("corrupt data at input byte {end}: length mismatch"));
-        assert_eq!(changed(10, 7), "corrupt data at input byte 11: invalid block type");
+        assert_eq!(changed(10, 7), "corrupt data at input byte 11: invalid deflate data");
         let mut flagged = with_header_crc(TEXT);
         flagged[4] ^= 1;
         assert_eq!(gunzip(&flagged).refusal(), "corrupt data at input byte 12: crc mismatch in a header");

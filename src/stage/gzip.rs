@@ -9,8 +9,10 @@ use anyhow::Context as _;
 use flate2::{Compress, Compression, Crc, FlushCompress, Status};
 use std::io::{self, Write};
 
-/// Room for what the coder gives at once.
-const PACKED_BYTES: usize = 256 * 1024;
+/// What the coder is given at once, and room for what comes of it at the worst, with all it holds back: with less, the
+/// coder of level 1 can panic (zlib-rs 0.6.8).
+const PART_BYTES: usize = 64 * 1024;
+const PACKED_BYTES: usize = 4 * PART_BYTES;
 
 /// Compress to the gzip format
 ///
@@ -61,7 +63,9 @@ impl Stage for Gzip {
 /// Packs what comes as it comes, and flushes when there is nothing more.
 fn stream(inlet: &mut Inlet, member: &mut Member<'_>) -> anyhow::Result<()> {
     while let Some(chunk) = inlet.next_chunk()? {
-        member.pack(&chunk, FlushCompress::None)?;
+        for part in chunk.chunks(PART_BYTES) {
+            member.pack(part, FlushCompress::None)?;
+        }
         if inlet.would_wait() {
             member.pack(&[], FlushCompress::Sync)?;
             member.outlet.flush()?;

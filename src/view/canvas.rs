@@ -57,6 +57,7 @@ impl Canvas {
         let (columns, _) = self.screen.terminal.size();
         if self.bar.is_some() && columns != self.screen.columns.load(Ordering::Relaxed) {
             self.wipe(columns);
+            self.screen.flush();
         }
         if let Some(bar) = self.bar.take() {
             bar.finish_and_clear();
@@ -88,8 +89,8 @@ impl Canvas {
             let up = |count: usize| if count > 0 { format!("\x1b[{count}A") } else { String::new() };
             let (to_top, back) = (up(rows.saturating_sub(1 + below)), up(rows.saturating_sub(1)));
             let clear = vec!["\x1b[2K"; rows.max(1)].join("\x1b[1B");
-            let [begin, end] = SYNCHRONISED;
-            self.screen.terminal.write(format!("{begin}\r{to_top}{clear}{back}{end}").as_bytes());
+            // Written with what is drawn next, so that the screen is never seen empty.
+            self.screen.frame().text.push_str(&format!("\r{to_top}{clear}{back}"));
         }
     }
 }
@@ -135,6 +136,16 @@ struct Pending {
 impl Screen {
     fn frame(&self) -> MutexGuard<'_, Pending> {
         self.frame.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes what was gathered, in one write.
+    fn flush(&self) {
+        let frame = std::mem::take(&mut *self.frame());
+        if !frame.text.is_empty() && !self.is_muted.load(Ordering::Relaxed) {
+            let [begin, end] = SYNCHRONISED;
+            // At the beginning of its line the cursor is off the edge, over which a typed `^C` would break the line.
+            self.terminal.write(format!("{begin}{}\r{end}", frame.text).as_bytes());
+        }
     }
 
     fn command(&self, count: usize, letter: char) -> io::Result<()> {
@@ -200,12 +211,7 @@ impl TermLike for Pen {
     }
 
     fn flush(&self) -> io::Result<()> {
-        let frame = std::mem::take(&mut *self.0.frame());
-        if !frame.text.is_empty() && !self.0.is_muted.load(Ordering::Relaxed) {
-            let [begin, end] = SYNCHRONISED;
-            // At the beginning of its line the cursor is off the edge, over which a typed `^C` would break the line.
-            self.0.terminal.write(format!("{begin}{}\r{end}", frame.text).as_bytes());
-        }
+        self.0.flush();
         Ok(())
     }
 }

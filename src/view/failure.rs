@@ -4,7 +4,6 @@
 use super::report::partial;
 use crate::diagnostic::{Span, underline, visible};
 use crate::engine::{Failure, Outcome, OutputState, Report};
-use crate::exit::Exit;
 use crate::flow::Reading;
 use nix::sys::signal::Signal;
 
@@ -24,8 +23,6 @@ pub struct Place {
     pub name: String,
     /// Its words in the chain's text; `None` for one that is not written there.
     pub span: Option<Span>,
-    /// The run's input, where it is one file: data that is refused is named by it.
-    pub input: Option<String>,
 }
 
 /// Why a run did not end well; empty when it did. Every line ends with a line feed, and none can give orders to a terminal.
@@ -66,12 +63,8 @@ pub fn failures(report: &Report, chain_text: &[u8], places: &[Place], detail: De
 fn told(lines: &mut Vec<String>, failure: &Failure, chain_text: &[u8], places: &[Place]) {
     let place = failure.stage.and_then(|stage| places.get(stage));
     let message = visible(&failure.message);
-    let is_named = |input: &String| failure.message.starts_with(&format!("{input}: "));
-    let input = place.and_then(|place| place.input.as_ref());
-    let input = input.filter(|input| failure.exit == Exit::Refused && !is_named(input));
-    let input = input.map_or_else(String::new, |input| format!("{}: ", visible(input)));
     lines.push(match place {
-        Some(place) => format!("weir: {}: {input}{message}", visible(&place.name)),
+        Some(place) => format!("weir: {}: {message}", visible(&place.name)),
         None => format!("weir: {message}"),
     });
     if let Some(span) = place.and_then(|place| place.span.clone()) {
@@ -108,13 +101,13 @@ mod tests {
     const CHAIN: &[u8] = b"read data.gz | gunzip | write data";
 
     fn place(name: &str, span: Option<std::ops::Range<usize>>) -> Place {
-        Place { name: name.to_string(), span, input: None }
+        Place { name: name.to_string(), span }
     }
 
     fn places() -> [Place; 3] {
         [
             place("read (stage 1)", Some(0..12)),
-            Place { input: Some("data.gz".to_string()), ..place("gunzip (stage 2)", Some(15..21)) },
+            place("gunzip (stage 2)", Some(15..21)),
             place("write (stage 3)", Some(24..34)),
         ]
     }
@@ -155,16 +148,6 @@ weir: write (stage 3): disk full
   free some space
 ";
         assert_eq!(failures(&report, CHAIN, &places(), Detail::Everything), format!("{root}{other}{end}"));
-    }
-
-    #[test]
-    fn data_that_is_refused_is_named_by_its_file() {
-        let told = |exit| {
-            let failure = Failure { exit, ..failure(Some(1), "corrupt data at input byte 4711") };
-            failures(&ended(Outcome::Failed(exit), vec![failure]), CHAIN, &places(), Detail::RootCause)
-        };
-        assert!(told(Exit::Refused).starts_with("weir: gunzip (stage 2): data.gz: corrupt data at"));
-        assert!(told(Exit::Failed).starts_with("weir: gunzip (stage 2): corrupt data at"));
     }
 
     #[test]

@@ -113,11 +113,9 @@ impl Packer<'_> {
     }
 
     fn submit(&mut self, mut block: Piece, place: Place) -> io::Result<()> {
-        if !IS_INDEPENDENT {
-            std::mem::swap(&mut block.before, &mut self.before);
-            self.before.clear();
-            self.before.extend_from_slice(&block.input[block.input.len().saturating_sub(BEFORE_BYTES)..]);
-        }
+        std::mem::swap(&mut block.before, &mut self.before);
+        self.before.clear();
+        self.before.extend_from_slice(&block.input[block.input.len().saturating_sub(BEFORE_BYTES)..]);
         while self.under_way >= self.under_way_max {
             let Some(piece) = self.ordered.take() else { break };
             self.under_way -= 1;

@@ -55,9 +55,10 @@ pub(super) fn compress(
             Place::Last => FlushCompress::Finish,
         };
         output.clear();
-        output.reserve(input.len() + input.len() / 1000 + 64);
+        // Level 1 makes 9 bits of a byte at the worst; without room for all of it, it can panic (zlib-rs 0.6.8).
+        output.reserve(input.len() + input.len() / 8 + 4096);
         let is_primed = before.is_empty() || compress.set_dictionary(before).is_ok();
-        // Room for all of it at once. If anything were amiss, stored is right as well.
+        // If anything were amiss, stored is right as well.
         let is_done = is_primed && compress.compress_vec(input, output, flush).is_ok();
         if is_done && compress.total_in() == input.len() as u64 && output.len() < output.capacity() {
             Form::Compressed
