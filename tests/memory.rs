@@ -10,6 +10,9 @@ use std::time::Duration;
 
 const MIB: u64 = 1 << 20;
 
+/// How many short runs are compared with a long one.
+const SMALL_RUNS_MAX: usize = 5;
+
 /// How often the peak is read. A run is at its peak long before its end, so the last moment is not missed.
 const INTERVAL: Duration = Duration::from_millis(2);
 
@@ -51,6 +54,20 @@ fn is_linux() -> bool {
     is_linux
 }
 
+/// The peak for the large input is that for the small one. How far the links of a short run fill is chance, so it may have
+/// several; what grows with the input outgrows them all.
+#[track_caller]
+fn assert_no_more(what: &str, large: u64, mut run_small: impl FnMut() -> u64) {
+    let mut smalls = vec![run_small()];
+    while smalls.len() < SMALL_RUNS_MAX && smalls.iter().all(|small| large > small + MIB) {
+        smalls.push(run_small());
+    }
+    assert!(
+        smalls.iter().any(|small| large <= small + MIB),
+        "`{what}`: {large} bytes, and {smalls:?} for a quarter as much"
+    );
+}
+
 /// A chain with `SIZE` in it, run at `mebibytes` and at four times as much.
 #[track_caller]
 fn assert_flat(chain: &str, options: &[&str], mebibytes: u64, limit_mebibytes: u64) {
@@ -58,10 +75,9 @@ fn assert_flat(chain: &str, options: &[&str], mebibytes: u64, limit_mebibytes: u
         return;
     }
     let run = |mebibytes: u64| peak_of(&chain.replace("SIZE", &format!("{mebibytes}M")), options);
-    let (small, large) = (run(mebibytes), run(4 * mebibytes));
-    let told = format!("{} KiB, and {} KiB for four times as much", small / 1024, large / 1024);
-    assert!(large <= limit_mebibytes * MIB, "`{chain}`: {told}; {limit_mebibytes} MiB are allowed");
-    assert!(large <= small + MIB, "`{chain}`: {told}");
+    let large = run(4 * mebibytes);
+    assert!(large <= limit_mebibytes * MIB, "`{chain}`: {large} bytes; {limit_mebibytes} MiB are allowed");
+    assert_no_more(chain, large, || run(mebibytes));
 }
 
 #[test]
@@ -119,8 +135,9 @@ fn single_bytes_take_no_more_than_others() {
         feeder.join().unwrap();
         peak
     };
-    let (small, large) = (run(100_000), run(400_000));
-    assert!(large <= 16 * MIB && large <= small + MIB, "{small} bytes, {large} bytes for four times as many");
+    let large = run(400_000);
+    assert!(large <= 16 * MIB, "{large} bytes");
+    assert_no_more("single bytes", large, || run(100_000));
 }
 
 #[test]
