@@ -4,6 +4,7 @@
 use super::report::{Output, OutputState};
 use crate::diagnostic::printable;
 use crate::stage::{Commit, Published};
+use std::path::Path;
 
 /// The commits of a run, or of a part of it.
 pub(super) type Commits = Vec<Box<dyn Commit>>;
@@ -52,11 +53,21 @@ pub(super) fn discard(commits: &mut [Box<dyn Commit>]) -> Vec<anyhow::Error> {
     commits.iter_mut().filter_map(|commit| commit.discard().err()).collect()
 }
 
-/// What became of each, for the report.
-pub(super) fn outputs(commits: &[Box<dyn Commit>], state: OutputState) -> Vec<Output> {
+/// Each of them, as published, for the report.
+pub(super) fn published(commits: &[Box<dyn Commit>]) -> Vec<Output> {
+    outputs(commits, |_| OutputState::Published)
+}
+
+/// Each of them, as left alone, for the report. Looks at the files: called when all is discarded.
+pub(super) fn left_alone(commits: &[Box<dyn Commit>]) -> Vec<Output> {
+    outputs(commits, |path| if path.exists() { OutputState::AsItWas } else { OutputState::NotCreated })
+}
+
+fn outputs(commits: &[Box<dyn Commit>], state: impl Fn(&Path) -> OutputState) -> Vec<Output> {
     let output = |commit: &dyn Commit| {
         let destination = commit.destination();
-        Output { name: printable(destination.as_os_str().as_encoded_bytes()), state }
+        let name = printable(destination.as_os_str().as_encoded_bytes());
+        Output { name, state: state(&destination) }
     };
     commits.iter().map(|commit| output(commit.as_ref())).collect()
 }

@@ -59,8 +59,10 @@ pub struct Output {
 pub enum OutputState {
     /// Complete and in place.
     Published,
-    /// As it was before the run: its old content, or no file.
+    /// Its old content, untouched.
     AsItWas,
+    /// There was no such file, and there is none.
+    NotCreated,
     /// This many bytes of an incomplete whole went where nothing can be taken back.
     Partial(u64),
 }

@@ -319,22 +319,22 @@ impl<'a> Running<'a> {
         self.failures.sort_by_key(|(at_nanos, _)| *at_nanos);
         let mut failures: Vec<Failure> = self.failures.drain(..).map(|(_, failure)| failure).collect();
         let (mut whole, mut broken) = self.sort_commits(&mut failures);
-        let mut outputs = commits::outputs(&broken, OutputState::AsItWas);
         let mut left = commits::discard(&mut broken);
+        let mut outputs = commits::left_alone(&broken);
         if failures.iter().all(|failure| failure.exit != Exit::Internal)
             && self.cancelled.is_none()
             && !whole.is_empty()
         {
             match commits::publish(&mut whole) {
-                Ok(()) => outputs.extend(commits::outputs(&whole, OutputState::Published)),
+                Ok(()) => outputs.extend(commits::published(&whole)),
                 Err(error) => {
-                    outputs.extend(commits::outputs(&whole, OutputState::AsItWas));
+                    outputs.extend(commits::left_alone(&whole));
                     failures.push(super::thread::failure(None, &error));
                 }
             }
         } else {
-            outputs.extend(commits::outputs(&whole, OutputState::AsItWas));
             left.extend(commits::discard(&mut whole));
+            outputs.extend(commits::left_alone(&whole));
         }
         failures.extend(left.iter().map(|error| super::thread::failure(None, error)));
         if !failures.is_empty() || self.cancelled.is_some() {

@@ -3,7 +3,7 @@
 
 use super::commits;
 use super::process::Process;
-use super::report::{Outcome, OutputState, Report};
+use super::report::{Outcome, Report};
 use super::run::{Event, Holdings, Irrevocable, Owned, Running, Teller, Watched};
 use super::shared::Shared;
 use super::thread::{self, Ends, Place};
@@ -134,10 +134,10 @@ fn spawn(
 fn unopened(shared: &Shared, stage: usize, error: &anyhow::Error, holdings: &mut Holdings) -> Report {
     let mut failure = thread::failure(Some(stage), error);
     let mut commits: Vec<_> = holdings.owned.drain(..).map(|owned| owned.commit).collect();
-    let outputs = commits::outputs(&commits, OutputState::AsItWas);
     for left in commits::discard(&mut commits) {
         failure.message = format!("{}; {left:#}", failure.message);
     }
+    let outputs = commits::left_alone(&commits);
     Report {
         outcome: Outcome::Failed(failure.exit),
         failures: vec![failure],

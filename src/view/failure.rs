@@ -54,6 +54,7 @@ pub fn failures(report: &Report, chain_text: &[u8], places: &[Place], detail: De
         lines.push(match output.state {
             OutputState::Published => format!("  {name} is complete and in place"),
             OutputState::AsItWas => format!("  {name} is as it was"),
+            OutputState::NotCreated => format!("  {name} was not created"),
             OutputState::Partial(bytes) => format!("  {}", partial(&name, bytes)),
         });
     }
@@ -64,6 +65,8 @@ fn told(lines: &mut Vec<String>, failure: &Failure, chain_text: &[u8], places: &
     let place = failure.stage.and_then(|stage| places.get(stage));
     let message = visible(&failure.message);
     lines.push(match place {
+        // An end that goes without saying is a standard stream, and its message says which.
+        Some(place) if place.span.is_none() && message.starts_with("standard ") => format!("weir: {message}"),
         Some(place) => format!("weir: {}: {message}", visible(&place.name)),
         None => format!("weir: {message}"),
     });
