@@ -2,8 +2,10 @@
 //! The inflate coder is flate2's; headers, trailers and what stands between members are read here.
 
 use super::amount::Amount;
-use super::contract::{Body, Context, Entry, Example, Fault, Nature, Opening, Role, Stage};
+use super::contract::{Body, Context, Entry, Example, Nature, Opening, Role, Stage};
+
 use super::deflate;
+use super::fault::Fault;
 use crate::flow::{Chunk, Inlet, Outlet};
 use flate2::{Crc, Decompress, FlushDecompress, Status};
 use std::io::{self, BufRead};

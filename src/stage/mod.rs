@@ -10,6 +10,7 @@ mod case;
 mod contract;
 mod deflate;
 mod discard;
+mod fault;
 mod generate;
 mod gunzip;
 mod gzip;
@@ -35,9 +36,11 @@ mod write;
 
 pub use arguments::{DATA_MARK, PathArgument, TextArgument};
 pub use contract::{
-    Body, Commit, Context, Destination, Entry, Example, Existing, Fault, Feed, Groups, How, Nature, Opening,
-    Published, ReaderGone, Registered, Role, Stage, Touch,
+    Body, Commit, Context, Destination, Entry, Example, Existing, Feed, Groups, How, Nature, Opening,
+    Published, Registered, Role, Stage, Touch,
 };
+
+pub use fault::{Fault, ReaderGone};
 
 /// Every stage, in alphabetical order.
 pub const TABLE: &[Entry] = &[

@@ -1,7 +1,9 @@
 //! `spool`: holds everything until the input has ended well, then passes it on.
 //! Knows nothing of why somebody waits for the end.
 
-use super::contract::{Body, Context, Entry, Example, Fault, Opening, Role, Stage};
+use super::contract::{Body, Context, Entry, Example, Opening, Role, Stage};
+
+use super::fault::Fault;
 use crate::flow::{Inlet, Medium, Outlet};
 use std::io::{self, Read, Seek, Write};
 use tempfile::SpooledTempFile;

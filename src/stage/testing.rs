@@ -1,7 +1,9 @@
 //! A bench for one stage: it runs between links of its own, on a thread of its own, over the chunks a test gives.
 //! Knows nothing of chains, plans and runs.
 
-use super::contract::{Body, Context, Fault, Opening, Registered, Stage};
+use super::contract::{Body, Context, Opening, Registered, Stage};
+
+use super::fault::Fault;
 use crate::exit::Exit;
 use crate::flow::{
     Alarm, Bounds, CHUNK_BYTES, Clock, Inlet, Link, LinkReader, Outlet, Parcel, Pool, StageGauge, Workers,

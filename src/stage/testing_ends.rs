@@ -1,7 +1,9 @@
 //! Runs a source or a sink by itself, for the tests of those.
 //! Knows nothing of engines: a test holds the other end of the link.
 
-use super::contract::{Body, Commit, Context, Fault, Opening, Published, Registered};
+use super::contract::{Body, Commit, Context, Opening, Published, Registered};
+
+use super::fault::Fault;
 use super::find;
 use crate::flow::{
     Alarm, Bounds, Clock, Inlet, Link, LinkReader, Outlet, Pool, StageGauge, StageReading, Workers,

@@ -1,7 +1,9 @@
 //! `write`: a file, in place only when the whole run has succeeded.
 
 use super::arguments::PathArgument;
-use super::contract::{Body, Destination, Entry, Example, Existing, Fault, How, Opening, Role, Stage, Touch};
+use super::contract::{Body, Destination, Entry, Example, Existing, How, Opening, Role, Stage, Touch};
+
+use super::fault::Fault;
 use super::outside::destination::{FilePlace, Place, locate};
 use super::outside::direct::{open_device, open_fifo, open_stdout};
 use super::outside::in_place::{self, FileInPlace, Manner};

@@ -4,7 +4,7 @@
 use super::standard::is_made_up;
 use super::stream::reason;
 use crate::diagnostic::printable;
-use crate::stage::contract::Fault;
+use crate::stage::fault::Fault;
 use nix::errno::Errno;
 use std::ffi::OsString;
 use std::fs;

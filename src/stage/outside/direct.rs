@@ -5,7 +5,9 @@ use super::stream::{Handle, Kind, Stream, reason};
 use super::target::Target;
 use crate::diagnostic::printable;
 use crate::flow::{Closed, Medium};
-use crate::stage::contract::{Body, Context, Fault, Opening};
+use crate::stage::contract::{Body, Context, Opening};
+
+use crate::stage::fault::Fault;
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use std::fs::{self, File, OpenOptions};

@@ -2,7 +2,9 @@
 //! Knows nothing of who writes it.
 
 use super::beside::tolerant_sync;
-use crate::stage::contract::{Commit, Fault, Published};
+use crate::stage::contract::{Commit, Published};
+
+use crate::stage::fault::Fault;
 
 use super::stream::{Handle, Kind, Stream, reason, same_file};
 use super::target::{Target, signed};

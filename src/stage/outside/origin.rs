@@ -4,7 +4,9 @@
 use super::stream::{Handle, Kind, Stream, reason};
 use crate::diagnostic::printable;
 use crate::flow::{Closed, Extent, Medium, Outlet};
-use crate::stage::contract::{Context, Fault};
+use crate::stage::contract::Context;
+
+use crate::stage::fault::Fault;
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::poll::PollFlags;

@@ -16,7 +16,9 @@ use super::destination::FilePlace;
 use super::stream::{Handle, Stream, reason};
 use super::target::Target;
 use crate::diagnostic::printable;
-use crate::stage::contract::{Commit, Existing, Fault, Published};
+use crate::stage::contract::{Commit, Existing, Published};
+
+use crate::stage::fault::Fault;
 use nix::errno::Errno;
 use nix::sys::stat::{FileStat, Mode, fchmod};
 use nix::unistd::{AccessFlags, Gid, Uid, eaccess, fchown};

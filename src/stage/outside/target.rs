@@ -3,7 +3,9 @@
 
 use super::stream::{Stream, reason};
 use crate::flow::{Closed, Extent, Inlet, Parcel};
-use crate::stage::contract::{Context, Fault, ReaderGone};
+use crate::stage::contract::Context;
+
+use crate::stage::fault::{Fault, ReaderGone};
 use nix::errno::Errno;
 use nix::unistd::ftruncate;
 use std::io;
