@@ -31,6 +31,7 @@ mod testing;
 #[cfg(test)]
 mod testing_ends;
 mod throttle;
+mod unpack;
 mod upper;
 mod write;
 

@@ -1,0 +1,14 @@
+//! What decompressors share: one loop from packed bytes to chunks, and what it refuses; then one file for each format.
+//! Knows nothing of arguments: the stages (`gunzip` and its like, and `decompress`) are made of these parts.
+//!
+//! A format is a [`Coder`], which decodes in steps, and a function `unpack` that knows what stands between the streams of one
+//! input: further members, padding, nothing. [`Unpacker`] holds both ends and does the rest: what was decoded goes out
+//! before the stage waits and before an error is told, a limit holds whatever the input claims, and what is wrong is told
+//! with its place.
+
+mod coder;
+pub(in crate::stage) mod gzip;
+mod unpacker;
+
+pub(in crate::stage) use coder::{Coder, Outcome, Step, Wrong};
+pub(in crate::stage) use unpacker::Unpacker;
