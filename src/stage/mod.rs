@@ -5,6 +5,7 @@
 
 mod amount;
 mod arguments;
+mod blocks;
 mod buffer;
 mod case;
 mod contract;

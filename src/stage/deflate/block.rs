@@ -1,8 +1,10 @@
 //! One block of input to one piece of a DEFLATE stream, with libdeflate.
 //! Knows nothing of other blocks and of threads.
 
+use super::compress::Form;
 use super::preset::Preset;
 use super::walk::Walker;
+use crate::stage::blocks::Place;
 use libdeflater::{CompressionLvl, Compressor};
 use std::cell::RefCell;
 
@@ -11,24 +13,6 @@ pub(super) const IS_INDEPENDENT: bool = true;
 
 /// How many bytes of the block before it a block is compressed with.
 pub(super) const BEFORE_BYTES: usize = 0;
-
-/// Where a block stands in its stream.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place {
-    /// Others follow.
-    Inner,
-    /// It is the last.
-    Last,
-}
-
-/// What has become of a block.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Form {
-    /// The output is its piece.
-    Compressed,
-    /// It cannot be compressed: to be stored as it is.
-    Stored,
-}
 
 /// Samples are taken from blocks of at least this size: from smaller ones there is little to gain.
 const PROBED_BYTES_MIN: usize = 64 * 1024;
@@ -115,7 +99,8 @@ fn open_end(walker: &mut Walker, stream: &mut Vec<u8>) -> Option<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Form, Place, compress};
+    use super::{Form, compress};
+    use crate::stage::blocks::Place;
     use crate::stage::deflate::preset::Preset;
 
     #[test]

@@ -1,7 +1,9 @@
 //! One block of input to one piece of a DEFLATE stream, with zlib-rs: the build without C code.
 //! Knows nothing of other blocks but the end of the one before, and nothing of threads.
 
+use super::compress::Form;
 use super::preset::Preset;
+use crate::stage::blocks::Place;
 use flate2::{Compress, Compression, FlushCompress};
 use std::cell::RefCell;
 
@@ -10,24 +12,6 @@ pub(super) const IS_INDEPENDENT: bool = false;
 
 /// How many bytes of the block before it a block is compressed with: the window of RFC 1951.
 pub(super) const BEFORE_BYTES: usize = 32 * 1024;
-
-/// Where a block stands in its stream.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place {
-    /// Others follow.
-    Inner,
-    /// It is the last.
-    Last,
-}
-
-/// What has become of a block.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Form {
-    /// The output is its piece.
-    Compressed,
-    /// It cannot be compressed: to be stored as it is.
-    Stored,
-}
 
 thread_local! {
     static COMPRESS: RefCell<Option<(u8, Compress)>> = const { RefCell::new(None) };
