@@ -25,6 +25,8 @@ struct Kit {
     compressor: Compressor,
     probe: Compressor,
     walker: Walker,
+    /// As long as the largest output may become: only what came out of it is copied on.
+    room: Vec<u8>,
 }
 
 thread_local! {
@@ -37,7 +39,13 @@ fn compressor(effort: u8) -> Compressor {
 
 impl Kit {
     fn new(effort: u8) -> Self {
-        Kit { effort, compressor: compressor(effort), probe: compressor(1), walker: Walker::new() }
+        Kit {
+            effort,
+            compressor: compressor(effort),
+            probe: compressor(1),
+            walker: Walker::new(),
+            room: Vec::new(),
+        }
     }
 }
 
@@ -57,14 +65,14 @@ pub(super) fn compress(
         if input.len() >= PROBED_BYTES_MIN && is_incompressible(&mut kit.probe, input) {
             return Form::Stored;
         }
-        // Five bytes more than the bound, for the edge.
-        let bound = kit.compressor.deflate_compress_bound(input.len()) + 5;
-        if output.len() < bound {
-            output.resize(bound, 0);
+        let bound = kit.compressor.deflate_compress_bound(input.len());
+        if kit.room.len() < bound {
+            kit.room.resize(bound, 0);
         }
         // Neither can fail: the room suffices, and the stream is libdeflate's own. If one did, stored is right as well.
-        let Ok(length) = kit.compressor.deflate_compress(input, output) else { return Form::Stored };
-        output.truncate(length);
+        let Ok(length) = kit.compressor.deflate_compress(input, &mut kit.room) else { return Form::Stored };
+        output.clear();
+        output.extend_from_slice(&kit.room[..length]);
         match place {
             Place::Last => Form::Compressed,
             Place::Inner => match open_end(&mut kit.walker, output) {

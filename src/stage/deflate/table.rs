@@ -75,15 +75,24 @@ impl Table {
         }
     }
 
-    /// The table of a block whose literal and length codes, and distance codes, have these lengths in bits (0: unused).
-    /// `None` when no such code can be: more codes than there is room for.
-    pub(super) fn fill(&mut self, length_code_bits: &[u8], distance_code_bits: &[u8]) -> Option<()> {
+    /// Takes the codes of a block whose literal and length codes, and distance codes, have these lengths in bits (0: unused).
+    /// `None` when no such code can be: more codes than there is room for. Before a look-up comes [`Table::fill`].
+    pub(super) fn assign(&mut self, length_code_bits: &[u8], distance_code_bits: &[u8]) -> Option<()> {
         self.lengths.assign(length_code_bits)?;
-        self.distances.assign(distance_code_bits)?;
+        self.distances.assign(distance_code_bits)
+    }
+
+    /// Makes the entries for the codes assigned.
+    pub(super) fn fill(&mut self) {
         self.lengths.spread(&mut self.single[0], length_entry);
         self.distances.spread(&mut self.single[1], distance_entry);
         combine(&self.single, &mut self.several);
-        Some(())
+    }
+
+    /// The code that ends the block, its first bit the highest, and its length in bits. `None` if it is all zeros: such a code
+    /// cannot be told from the zeros behind it.
+    pub(super) fn end_code(&self) -> Option<(u32, usize)> {
+        self.lengths.code_of(END_OF_BLOCK).filter(|&(code, _)| code != 0)
     }
 
     /// What the stream's next bits amount to, in the half where the look-up before it ended: that is `last`, or 0 for
@@ -170,6 +179,21 @@ impl Canon {
     fn used_at_index(&self) -> usize {
         let bits_max = INDEX_BITS as usize;
         (1..=bits_max).map(|bits| usize::from(self.counts[bits]) << (bits_max - bits)).sum()
+    }
+
+    /// The code of `symbol`, its first bit the highest, and its length in bits: RFC 1951 §3.2.2.
+    fn code_of(&self, symbol: usize) -> Option<(u32, usize)> {
+        let (mut first, mut offset) = (0_u32, 0);
+        for length in 1..=CODE_BITS_MAX {
+            let count = usize::from(self.counts[length]);
+            let symbols = self.symbols.get(offset..offset + count)?;
+            if let Some(at) = symbols.iter().position(|&other| usize::from(other) == symbol) {
+                return Some((first + u32::try_from(at).ok()?, length));
+            }
+            offset += count;
+            first = (first + u32::from(self.counts[length])) << 1;
+        }
+        None
     }
 
     /// The symbol whose code the stream goes on with, and how long the code is.

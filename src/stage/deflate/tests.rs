@@ -362,6 +362,7 @@ fn a_walk_ends_where_the_stream_ends() {
             output.truncate(length);
             let last = walker.last_block(&output).unwrap();
             assert_eq!(last.end_bit.div_ceil(8), length);
+            assert_eq!(walker.over(&output).last(), Some(last), "level {level}");
         }
         for level in 0..=9 {
             let mut output = Vec::with_capacity(800_000);
@@ -404,8 +405,11 @@ proptest::proptest! {
         let mut stream = Vec::with_capacity(20_000);
         compress.compress_vec(&bytes, &mut stream, flate2::FlushCompress::Finish).unwrap();
         let length = stream.len();
+        let mut walker = super::walk::Walker::new();
+        let last = walker.last_block(&stream);
         stream.extend(behind);
-        let last = super::walk::Walker::new().last_block(&stream).unwrap();
-        assert_eq!(last.end_bit.div_ceil(8), length);
+        let walked = walker.over(&stream).find(|block| block.is_last);
+        assert_eq!(walked, last);
+        assert_eq!(walked.map(|block| block.end_bit.div_ceil(8)), Some(length));
     }
 }

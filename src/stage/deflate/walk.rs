@@ -23,7 +23,7 @@ const CODE_LENGTH_ORDER: [usize; 19] = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4,
 #[derive(Debug)]
 pub(super) struct Walker {
     table: Table,
-    /// The table is that of the fixed codes.
+    /// The table is filled with the fixed codes.
     is_fixed: bool,
 }
 
@@ -37,9 +37,21 @@ impl Walker {
         Walk { walker: self, bits: Bits { stream, byte: 0, buffer: 0, count: 0 }, is_over: false }
     }
 
-    /// The last block of `stream`.
+    /// The last block of `stream`, which ends with it: but for the rest of a byte, nothing stands behind the block.
     pub(super) fn last_block(&mut self, stream: &[u8]) -> Option<Block> {
-        self.over(stream).find(|block| block.is_last)
+        let mut walk = self.over(stream);
+        loop {
+            let begun = walk.begin()?;
+            let is_last = begun.is_last;
+            let known_end = if is_last { walk.end_of_stream(&begun) } else { None };
+            let block = match known_end {
+                Some(end_bit) => begun.ending(end_bit),
+                None => walk.pass(begun)?,
+            };
+            if is_last {
+                return Some(block);
+            }
+        }
     }
 }
 
@@ -64,26 +76,89 @@ impl Iterator for Walk<'_> {
     }
 }
 
+/// A block whose header was read: the codes, if it has any, are in the table.
+#[derive(Debug, Clone, Copy)]
+struct Begun {
+    begin_bit: usize,
+    is_last: bool,
+    form: Form,
+}
+
+/// RFC 1951 §3.2.3.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Stored,
+    Fixed,
+    Dynamic,
+}
+
+impl Begun {
+    fn ending(self, end_bit: usize) -> Block {
+        Block { begin_bit: self.begin_bit, end_bit, is_last: self.is_last, is_flush: false }
+    }
+}
+
 impl Walk<'_> {
     fn block(&mut self) -> Option<Block> {
+        let begun = self.begin()?;
+        self.pass(begun)
+    }
+
+    /// Reads the header of the next block.
+    fn begin(&mut self) -> Option<Begun> {
         let begin_bit = self.bits.position();
         self.bits.refill();
         let is_last = self.bits.take(1) == 1;
-        let mut is_flush = false;
-        match self.bits.take(2) {
-            0 => is_flush = self.bits.pass_stored()? == 0,
+        let form = match self.bits.take(2) {
+            0 => Form::Stored,
             1 => {
                 self.walker.fixed()?;
-                self.walker.pass_coded(&mut self.bits)?;
+                Form::Fixed
             }
             2 => {
                 self.walker.dynamic(&mut self.bits)?;
-                self.walker.pass_coded(&mut self.bits)?;
+                Form::Dynamic
             }
             _ => return None,
+        };
+        Some(Begun { begin_bit, is_last, form })
+    }
+
+    /// Passes what is in the block.
+    fn pass(&mut self, begun: Begun) -> Option<Block> {
+        let mut is_flush = false;
+        match begun.form {
+            Form::Stored => is_flush = self.bits.pass_stored()? == 0,
+            Form::Fixed => self.walker.pass_coded(&mut self.bits)?,
+            Form::Dynamic => {
+                self.walker.table.fill();
+                self.walker.pass_coded(&mut self.bits)?;
+            }
         }
         let end_bit = self.bits.position();
-        (end_bit <= self.bits.stream.len() * 8).then_some(Block { begin_bit, end_bit, is_last, is_flush })
+        (end_bit <= self.bits.stream.len() * 8).then_some(Block { is_flush, ..begun.ending(end_bit) })
+    }
+
+    /// Where the last block of the stream ends, without a walk through it: its end code is the last thing in the stream, and
+    /// what stands behind it are the zeros that fill a byte. So the last bit that is 1 is the last one of the end code that
+    /// is 1. `None` where that is not to be seen: the code is all zeros, or this is not how the stream ends.
+    fn end_of_stream(&self, begun: &Begun) -> Option<usize> {
+        if begun.form != Form::Dynamic {
+            return None;
+        }
+        let (code, code_bits) = self.walker.table.end_code()?;
+        let stream = self.bits.stream;
+        let last_byte = stream.iter().rposition(|&byte| byte != 0)?;
+        let last_one_bit = 8 * last_byte + 7 - stream[last_byte].leading_zeros() as usize;
+        let end_bit = last_one_bit + 1 + code.trailing_zeros() as usize;
+        let is_padding = (end_bit..end_bit + 8).contains(&(8 * stream.len()));
+        // The code's high bit comes first.
+        let bit = |at: usize| u32::from(stream[at / 8] >> (at % 8) & 1);
+        let begin_bit = end_bit.checked_sub(code_bits)?;
+        let is_there = is_padding
+            && begin_bit >= self.bits.position()
+            && (begin_bit..end_bit).fold(0, |read, at| read << 1 | bit(at)) == code;
+        is_there.then_some(end_bit)
     }
 }
 
@@ -94,13 +169,14 @@ impl Walker {
             let mut lengths = [8; 288];
             lengths[144..256].fill(9);
             lengths[256..280].fill(7);
-            self.table.fill(&lengths, &[5; 32])?;
+            self.table.assign(&lengths, &[5; 32])?;
+            self.table.fill();
             self.is_fixed = true;
         }
         Some(())
     }
 
-    /// The codes that a block brings along: RFC 1951 §3.2.7.
+    /// The codes that a block brings along, assigned: RFC 1951 §3.2.7.
     fn dynamic(&mut self, bits: &mut Bits<'_>) -> Option<()> {
         self.is_fixed = false;
         bits.refill();
@@ -132,7 +208,7 @@ impl Walker {
         if count > lengths + distances || bits.is_beyond() {
             return None;
         }
-        self.table.fill(&all[..lengths], &all[lengths..count])
+        self.table.assign(&all[..lengths], &all[lengths..count])
     }
 
     /// Passes the codes of a block, with its end.
