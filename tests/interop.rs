@@ -94,6 +94,24 @@ fn a_stream_that_is_flushed_is_read_by_every_reader() {
 }
 
 #[test]
+fn a_browser_unpacks_ours_on_its_way() {
+    if !has_tool("chromium") || !has_tool("python3") {
+        return;
+    }
+    let mut world = World::new();
+    let mut files = Vec::new();
+    for (number, size) in [1, 524_288, 524_289, 3_000_001].into_iter().enumerate() {
+        let (plain, packed) = (format!("plain{number}"), format!("packed{number}"));
+        world = world.with(&plain, sample(size));
+        let level = ["", "-1", "-9", "--stream"][number];
+        world.weir(format!("read {plain} | gzip {level} | write {packed}")).run().quietly();
+        files.extend([plain, packed]);
+    }
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/browser.py");
+    world.tool("python3").unwrap().args([script, "chromium"]).args(files).run().quietly();
+}
+
+#[test]
 fn we_read_what_every_writer_of_gzip_writes() {
     for name in ["gzip", "pigz", "igzip"].into_iter().filter(|name| has_tool(name)) {
         let levels: &[&str] =
