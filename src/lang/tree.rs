@@ -1,6 +1,7 @@
 //! The parsed chain: calls, words, groups, each with its place in the text.
 //! Knows no stage name and holds no operand; `operands` puts those in.
 
+use std::borrow::Cow;
 use std::fmt;
 
 pub use crate::diagnostic::Span;
@@ -125,17 +126,20 @@ impl Argument {
     }
 }
 
+impl Piece {
+    /// Its bytes; a place that no operand has filled is as it was typed.
+    pub fn bytes(&self) -> Cow<'_, [u8]> {
+        match self {
+            Piece::Text(bytes) | Piece::Data(bytes) => Cow::Borrowed(bytes),
+            Piece::Operand(place) => Cow::Owned(place.to_string().into_bytes()),
+        }
+    }
+}
+
 impl Word {
     /// The bytes of the word; a place that no operand has filled is as it was typed.
     pub fn bytes(&self) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        for piece in &self.pieces {
-            match piece {
-                Piece::Text(text) | Piece::Data(text) => bytes.extend_from_slice(text),
-                Piece::Operand(place) => bytes.extend(place.to_string().bytes()),
-            }
-        }
-        bytes
+        self.pieces.iter().flat_map(|piece| piece.bytes().into_owned()).collect()
     }
 
     /// Whether the word begins with an operand, and so is never an option or `-`, whatever its bytes, even none.

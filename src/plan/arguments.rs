@@ -2,7 +2,7 @@
 //! Knows no position and no neighbour.
 
 use crate::diagnostic::{Mistake, printable};
-use crate::lang::{Call, Span, Word};
+use crate::lang::{Call, Piece, Span, Word};
 use crate::stage::{DATA_MARK, Entry, Example, Groups, Stage};
 use clap::Command;
 use clap::error::{ContextKind, ContextValue, Error, ErrorKind};
@@ -35,13 +35,7 @@ impl Written {
     }
 
     pub(super) fn of(call: &Call, words: &[&Word]) -> Written {
-        let words = words.iter().map(|word| {
-            let mut bytes = word.bytes();
-            if word.begins_with_data() && bytes.starts_with(b"-") {
-                bytes.insert(0, DATA_MARK);
-            }
-            Argument { bytes, span: word.span.clone() }
-        });
+        let words = words.iter().map(|word| Argument { bytes: marked(word), span: word.span.clone() });
         Written { name: call.name.span.clone(), words: words.collect() }
     }
 
@@ -50,6 +44,28 @@ impl Written {
         let words = words.iter().map(|word| Argument { bytes: word.clone(), span: span.clone() });
         Written { name: span.clone(), words: words.collect() }
     }
+}
+
+/// The bytes of a word, with the mark before an operand that begins with `-` where the word, or the value that is glued to an
+/// option, begins with it.
+fn marked(word: &Word) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for piece in &word.pieces {
+        let begins_a_value = match &bytes[..] {
+            [] | [b'-', _] => true,
+            [b'-', b'-', name @ .., b'='] => !name.contains(&b'='),
+            _ => false,
+        };
+        if let Piece::Data(data) = piece
+            && data.starts_with(b"-")
+            && begins_a_value
+            && bytes != b"--"
+        {
+            bytes.push(DATA_MARK);
+        }
+        bytes.extend_from_slice(&piece.bytes());
+    }
+    bytes
 }
 
 impl Argument {
@@ -432,5 +448,14 @@ mod tests {
             panic!("a size of -5")
         };
         assert_eq!(mistakes[0].message, "`-5` is no value for `SIZE`");
+    }
+
+    #[test]
+    fn an_operand_glued_to_an_option_is_data_too() {
+        let chain = parse(b"x --file={} -o{} {} -- a{} --{} --a=b={}").expect("a chain");
+        let batch = Batch::new(chain, vec!["-".into()]).expect("a batch").chain(0);
+        let words: Vec<_> = batch.words()[1..].iter().map(|word| super::marked(word)).collect();
+        let expected = ["--file=\0-", "-o\0-", "\0-", "--", "a-", "---", "--a=b=-"];
+        assert_eq!(words, expected.map(|word| word.as_bytes().to_vec()));
     }
 }
