@@ -1,6 +1,8 @@
 //! What a stage is to the rest of the program, and what the rest is to a stage.
 //! Holds no behaviour of any stage, and no wiring.
 
+use super::calls::Calls;
+use super::outside::input::{Removal, SourceFile};
 use crate::flow::{Alarm, Clock, Closed, Inlet, Medium, Outlet, StageGauge, Woken, Workers};
 use nix::poll::{PollFlags, PollTimeout};
 use std::fmt;
@@ -141,6 +143,21 @@ pub trait Stage: Send {
     /// Whether it has to see all of its input even when nobody wants its output any more.
     fn reads_to_the_end(&self) -> bool {
         false
+    }
+
+    /// Whether it gives more and more until the run tells it to end ([`Context::is_ending`]): only for a source.
+    fn is_endless(&self) -> bool {
+        false
+    }
+
+    /// Whether it removes the files it reads when everything that was made of them lasts: only for a source.
+    fn removes_its_input(&self) -> bool {
+        false
+    }
+
+    /// The option for which the run must read one file and nothing else ([`Opening::source`]).
+    fn needs_one_file(&self) -> Option<&'static str> {
+        None
     }
 
     /// Opens what can be opened without waiting, and returns what runs.
@@ -287,6 +304,8 @@ pub trait Commit: Send {
 pub struct Published {
     /// How many outputs the run has: a single one needs no way back.
     pub outputs: usize,
+    /// Whether its input is removed in the end: then everything is synced first, and nothing may be left out.
+    pub removes_input: bool,
 }
 
 /// What a stage has registered while it opened.
@@ -301,6 +320,10 @@ pub struct Registered {
     pub irrevocable: Vec<String>,
     /// Whether it takes stretches of files, to have them moved by the system.
     pub takes_extents: bool,
+    /// The one file that it reads.
+    pub source: Option<SourceFile>,
+    /// What it reads and the run removes in the end.
+    pub removals: Vec<Arc<Removal>>,
 }
 
 /// What a stage may use while it opens.
@@ -310,13 +333,36 @@ pub struct Opening<'a> {
     pub umask: u32,
     /// The outlets of the stage's branches, in order; a stage with groups takes them.
     pub branches: Vec<Outlet>,
+    source: Option<Arc<SourceFile>>,
     registered: &'a mut Registered,
 }
 
 impl<'a> Opening<'a> {
     /// For one stage.
     pub fn new(umask: u32, branches: Vec<Outlet>, registered: &'a mut Registered) -> Self {
-        Opening { umask, branches, registered }
+        Opening { umask, branches, source: None, registered }
+    }
+
+    /// The same, in a run that reads `source`.
+    #[must_use]
+    pub fn reading(mut self, source: Option<Arc<SourceFile>>) -> Self {
+        self.source = source;
+        self
+    }
+
+    /// The file that the run reads, if it is one and nothing else: the source has opened it by now.
+    pub fn source(&self) -> Option<&SourceFile> {
+        self.source.as_deref()
+    }
+
+    /// Says that the stage, which is a source, reads this file and nothing else.
+    pub fn reads(&mut self, source: SourceFile) {
+        self.registered.source = Some(source);
+    }
+
+    /// Has a file that the stage reads removed when all outputs of the run last.
+    pub fn remove(&mut self, removal: Arc<Removal>) {
+        self.registered.removals.push(removal);
     }
 
     /// Registers a lasting output; from now on the engine sees to its end.
@@ -349,7 +395,8 @@ impl fmt::Debug for dyn Commit {
 /// What a stage may use while it runs.
 #[derive(Debug, Clone)]
 pub struct Context {
-    alarm: Arc<Alarm>,
+    pub(super) alarm: Arc<Alarm>,
+    pub(super) calls: Option<Calls>,
     clock: Arc<Clock>,
     gauge: Arc<StageGauge>,
     workers: Workers,
@@ -358,7 +405,7 @@ pub struct Context {
 impl Context {
     /// For one stage.
     pub fn new(alarm: Arc<Alarm>, clock: Arc<Clock>, gauge: Arc<StageGauge>, workers: Workers) -> Self {
-        Context { alarm, clock, gauge, workers }
+        Context { alarm, calls: None, clock, gauge, workers }
     }
 
     /// The run's worker pool.

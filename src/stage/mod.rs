@@ -6,6 +6,7 @@
 mod amount;
 mod arguments;
 mod buffer;
+mod calls;
 mod case;
 mod contract;
 mod deflate;
@@ -36,12 +37,14 @@ mod upper;
 mod write;
 
 pub use arguments::{DATA_MARK, PathArgument, TextArgument};
+pub use calls::Calls;
 pub use contract::{
     Body, Commit, Context, Destination, Entry, Example, Existing, Feed, Groups, How, Nature, Opening,
     Published, Registered, Role, Stage, Touch,
 };
 
 pub use fault::{Fault, ReaderGone};
+pub use outside::input::{NOT_READ, Removal, Removed, SourceFile};
 
 /// Every stage, in alphabetical order.
 pub const TABLE: &[Entry] = &[
