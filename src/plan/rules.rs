@@ -37,14 +37,15 @@ fn never_appears(source: &Planned, planned: &Planned) -> Option<Mistake> {
         return None;
     }
     let file = printable(destination.path.as_os_str().as_bytes());
-    let mistake = Mistake::error(span, format!("`{file}` would appear at the end, and there is none"))
-        .label("put in place at the end");
+    let mistake =
+        Mistake::error(span, format!("`{file}` would appear only at the end, and this chain has none"))
+            .label("put in place at the end");
     let remedy = format!("{} --append {file}", planned.name);
     let help = match planned.number {
         Some(_) => format!("write as it comes: `{remedy}`"),
         None => format!("write as it comes, in a branch: `{{ {remedy} }}`"),
     };
-    Some(also(mistake, source, "gives more and more").help(help))
+    Some(also(mistake, source, "goes on until it is told to end").help(help))
 }
 
 /// An input that is removed, and no output that lasts.
@@ -56,7 +57,9 @@ fn nothing_lasts(plan: &Plan, source: &Planned) -> Option<Mistake> {
     let mistake = Mistake::error(span, format!("what `{}` removes would be lost", source.name))
         .label("removed in the end")
         .help("keep what is made of it, with `| write FILE`, or leave `--remove` out");
-    let sinks = plan.stages.iter().filter(|planned| planned.role() == Role::Sink);
+    // A sink that has branches keeps what they keep.
+    let is_last = |planned: &&Planned| planned.role() == Role::Sink && planned.outputs.is_empty();
+    let sinks = plan.stages.iter().filter(is_last);
     Some(sinks.fold(mistake, |mistake, sink| also(mistake, sink, "keeps nothing")))
 }
 
@@ -90,12 +93,12 @@ mod tests {
     #[test]
     fn an_endless_source_needs_a_sink_that_shows_what_comes() {
         let expected = "\
-weir: `b` would appear at the end, and there is none
+weir: `b` would appear only at the end, and this chain has none
  |
  | read --follow a | write b
  | ---------------   ^^^^^^^ put in place at the end
  | |
- | gives more and more
+ | goes on until it is told to end
  |
  = help: write as it comes: `write --append b`
 ";

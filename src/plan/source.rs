@@ -35,7 +35,7 @@ pub(super) fn is_awaited(plan: &Plan, error: &io::Error) -> bool {
 pub(super) fn look(plan: &Plan, path: &Path, metadata: &Metadata) -> Result<(), Unfit> {
     let takes_after = plan.stages.iter().find_map(|planned| planned.stage.needs_one_file());
     if plan.is_endless() {
-        regular(path, metadata, "only regular files are followed")?;
+        regular(path, metadata, "only ordinary files are followed")?;
     }
     if let Some(option) = takes_after
         && regular(path, metadata, "").is_err()
@@ -48,7 +48,7 @@ pub(super) fn look(plan: &Plan, path: &Path, metadata: &Metadata) -> Result<(), 
             let help = "name the file it leads to, so that it is clear what is removed";
             return Err(unfit("is a symbolic link, and links are not removed", help));
         }
-        regular(path, metadata, "only regular files are removed")?;
+        regular(path, metadata, "only ordinary files are removed")?;
         removable(path)?;
     }
     Ok(())

@@ -185,9 +185,13 @@ mod tests {
 
     #[test]
     fn options_that_contradict_each_other_are_refused() {
-        for pair in
-            [["--append", "--in-place"], ["--append", "--no-clobber"], ["--in-place", "--skip-existing"]]
-        {
+        for pair in [
+            ["--append", "--in-place"],
+            ["--append", "--no-clobber"],
+            ["--in-place", "--skip-existing"],
+            ["--preserve", "--mode=600"],
+            ["--preserve", "--append"],
+        ] {
             assert!(parse(words!["f", pair[0], pair[1]]).is_err(), "{pair:?}");
         }
     }

@@ -335,6 +335,24 @@ mod tests {
     }
 
     #[test]
+    fn an_output_that_is_left_out_is_refused_where_the_input_is_removed() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("out");
+        let Opened { body, mut commits, .. } = open(words!["write", &path, "--skip-existing"]).unwrap();
+        run_sink(body, b"new").unwrap();
+        fs::write(&path, "theirs").unwrap();
+        let run = Published { outputs: 1, removes_input: true };
+        commits[0].prepare(run).unwrap();
+        let told = fault(commits[0].publish(run));
+        assert_eq!(
+            (told.exit, &told.message[..]),
+            (Exit::Overwrite, "appeared while running, and `--skip-existing` keeps it")
+        );
+        commits[0].discard().unwrap();
+        assert_eq!(names(directory.path()), ["out"]);
+    }
+
+    #[test]
     fn links_stay_and_what_they_point_to_is_written() {
         let directory = tempfile::tempdir().unwrap();
         let (root, other) = (directory.path(), directory.path().join("other"));
