@@ -1,7 +1,7 @@
 //! What a run and a stage call out to each other beside the bytes: that an endless source is to end, remarks for people.
 //! Knows nothing of signals, or of who reads a remark.
 
-use super::contract::Context;
+use super::context::Context;
 use crate::flow::{Alarm, Closed, Woken};
 use nix::poll::{PollFlags, PollTimeout};
 use std::fmt;

@@ -8,6 +8,7 @@ mod arguments;
 mod buffer;
 mod calls;
 mod case;
+mod context;
 mod contract;
 mod deflate;
 mod discard;

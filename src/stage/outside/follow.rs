@@ -122,13 +122,13 @@ impl Follow {
             // Asked before reading: what was there when the word came is read.
             let is_ending = context.is_ending();
             self.read_on(outlet, context)?;
+            context.waits_for(Medium::Writer);
             if self.has_moved_on(outlet, context)? {
                 continue;
             }
             if is_ending {
                 return Ok(());
             }
-            context.waits_for(Medium::Writer);
             context.await_more(self.watch.fd(), LOOK_INTERVAL)?;
         }
     }
