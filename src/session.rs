@@ -14,7 +14,7 @@ use crate::plan::{
     Claims, Facts, Plan, Problem, Refusal, Settings, Streams, dry_run, preflight, unknown_names,
 };
 use crate::stage::TABLE;
-use crate::view::{Live, Look, Place, Terminal, tell};
+use crate::view::{Live, LiveSettings, Look, Place, Terminal, tell};
 use clap::error::ErrorKind;
 use show::{Shown, write_out};
 use std::os::unix::ffi::OsStrExt;
@@ -204,6 +204,12 @@ impl Session {
                 Err(unready @ Unready::Chain(_)) => return self.unready(&unready),
                 // What is wrong with its files is said when the run's turn comes: it may be mended by then.
                 Err(Unready::Files(..)) => {}
+                Ok(ready) if ready.plan.is_endless() => {
+                    let place = ready.plan.place(0);
+                    let message =
+                        format!("weir: {place} ends only when it is told to, so no other run would start\n");
+                    return refuse(&(message + "  start weir once for each of them\n"), Exit::Usage);
+                }
                 Ok(ready) => {
                     if index == 0 {
                         self.announce(&ready);
@@ -262,14 +268,14 @@ impl Session {
             total_bytes: ready.facts.total_bytes,
         };
         let (report, was_shown) = match engine::start(ready.plan, process, &settings) {
-            Ok(running) => self.watch(running, &live),
+            Ok(running) => self.watch(running, &live, &places),
             Err(report) => (*report, false),
         };
         self.show.end(&report, &self.text, &places, was_shown);
         ending(&report)
     }
 
-    fn watch(&self, running: Running<'_>, settings: &crate::view::LiveSettings) -> (Report, bool) {
+    fn watch(&self, running: Running<'_>, settings: &LiveSettings, places: &[Place]) -> (Report, bool) {
         let monitor = running.monitor();
         let sampled = monitor.clone();
         let live = Live::start(settings, Arc::new(move || sampled.reading()));
@@ -278,6 +284,7 @@ impl Session {
             Notice::Stopping => live.suspend(),
             Notice::Resumed => live.resume(),
             Notice::Resized => live.resized(),
+            Notice::Remark { stage, line } => self.show.remark(&places[stage], &line, &live),
         });
         (report, live.finish())
     }

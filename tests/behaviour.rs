@@ -6,6 +6,7 @@ mod cases;
 mod chunks;
 mod examples;
 mod faults;
+mod files;
 mod generated;
 mod harness;
 mod interop;

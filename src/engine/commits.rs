@@ -15,8 +15,7 @@ pub(super) type Commits = Vec<Box<dyn Commit>>;
 ///
 /// # Errors
 /// The first failure; what could not be put back or removed is added to it.
-pub(super) fn publish(commits: &mut [Box<dyn Commit>]) -> anyhow::Result<()> {
-    let run = Published { outputs: commits.len() };
+pub(super) fn publish(commits: &mut [Box<dyn Commit>], run: Published) -> anyhow::Result<()> {
     let result = prepare_and_publish(commits, run);
     if let Err(error) = result {
         return Err(discard(commits)
@@ -120,7 +119,8 @@ mod tests {
         let mut commits = steps.map(|(name, fails_at)| {
             Box::new(Scripted { name, fails_at, log: Arc::clone(&log) }) as Box<dyn Commit>
         });
-        let result = publish(&mut commits).map_err(|error| error.to_string());
+        let result = publish(&mut commits, Published { outputs: 3, removes_input: false })
+            .map_err(|error| error.to_string());
         (result, log.lock().unwrap().join(", "))
     }
 

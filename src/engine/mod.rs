@@ -9,6 +9,7 @@
 
 mod commits;
 mod process;
+mod removals;
 mod report;
 mod run;
 #[cfg(test)]

@@ -3,13 +3,14 @@
 
 use super::commits::{self, Commits};
 use super::process::{Process, is_orphaned};
+use super::removals::{Use, remove};
 use super::report::{Failure, Outcome, Output, OutputState, Report};
 use super::shared::{Monitor, Scopes, Shared};
 use super::stall::StallWatch;
 use super::thread::Ended;
 use crate::exit::Exit;
 use crate::flow::{Closed, Link, Reading};
-use crate::stage::Commit;
+use crate::stage::{Commit, Published, Removal, SourceFile};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
@@ -27,7 +28,7 @@ const TICK: Duration = Duration::from_millis(200);
 const GRACE: Duration = Duration::from_secs(1);
 
 /// What the caller may want to show.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Notice {
     /// A status line was asked for (SIGUSR1).
     Status,
@@ -37,6 +38,13 @@ pub enum Notice {
     Resumed,
     /// The window's size changed.
     Resized,
+    /// A stage has something to tell people that is no failure.
+    Remark {
+        /// Which one, as an index of the scheme's stages.
+        stage: usize,
+        /// `log: has become shorter: read again from its beginning`.
+        line: String,
+    },
 }
 
 /// What a stage's thread tells.
@@ -44,6 +52,8 @@ pub enum Notice {
 pub(super) enum Event {
     /// Its stage ended in this way; its neighbours do not know yet.
     Ended { stage: usize, at_nanos: u64, ended: Ended },
+    /// It has something to tell people.
+    Remark { stage: usize, line: String },
     /// It holds nothing any more.
     Gone,
 }
@@ -82,6 +92,12 @@ pub(super) struct Holdings {
     pub(super) owned: Vec<Owned>,
     pub(super) watched: Vec<Watched>,
     pub(super) irrevocable: Vec<Irrevocable>,
+    /// The one file that the run reads.
+    pub(super) source: Option<Arc<SourceFile>>,
+    /// What is removed when everything lasts.
+    pub(super) removals: Vec<Arc<Removal>>,
+    /// Whether the source ends only when it is told to.
+    pub(super) is_endless: bool,
 }
 
 /// An output that cannot be undone, and the stage that writes it.
@@ -175,12 +191,12 @@ impl<'a> Running<'a> {
     pub fn wait(mut self, notice: &mut dyn FnMut(Notice)) -> Report {
         while self.threads > 0 && !self.is_overdue() {
             self.pause();
-            self.hear();
+            self.hear(notice);
             self.obey_signals(notice);
             self.watch_for_a_stall();
             self.seen_nanos = self.shared.clock.now_nanos();
         }
-        self.finish()
+        self.finish(notice)
     }
 
     /// Sleeps until something happens, at most a tick.
@@ -214,11 +230,12 @@ impl<'a> Running<'a> {
         });
     }
 
-    fn hear(&mut self) {
+    fn hear(&mut self, notice: &mut dyn FnMut(Notice)) {
         let _ = self.hearer.bell.read();
         while let Ok(event) = self.hearer.events.try_recv() {
             match event {
                 Event::Gone => self.threads -= 1,
+                Event::Remark { stage, line } => notice(Notice::Remark { stage, line }),
                 Event::Ended { stage, ended: Ended::Well, .. } => self.ended_well[stage] = true,
                 Event::Ended { stage, ended: Ended::Stopped(closed), .. } => self.has_stopped(stage, closed),
                 Event::Ended { stage, at_nanos, ended: Ended::Failed(failure) } => {
@@ -256,9 +273,19 @@ impl<'a> Running<'a> {
                     self.leave_out_an_unseen_stop();
                     notice(Notice::Resumed);
                 }
+                Signal::SIGINT | Signal::SIGTERM if self.ends_the_source() => {}
                 ending => self.cancel(Outcome::Cancelled(ending as i32)),
             }
         }
+    }
+
+    /// Tells an endless source to end; `false` if there is none, or it has been told before.
+    fn ends_the_source(&self) -> bool {
+        let is_first = self.holdings.is_endless && !self.shared.ending.has_rung();
+        if is_first {
+            self.shared.ending.ring();
+        }
+        is_first
     }
 
     /// Stops the process as the terminal asked; returns when it goes on.
@@ -315,9 +342,12 @@ impl<'a> Running<'a> {
         true
     }
 
-    fn finish(mut self) -> Report {
+    fn finish(mut self, notice: &mut dyn FnMut(Notice)) -> Report {
         self.failures.sort_by_key(|(at_nanos, _)| *at_nanos);
         let mut failures: Vec<Failure> = self.failures.drain(..).map(|(_, failure)| failure).collect();
+        let removals = std::mem::take(&mut self.holdings.removals);
+        let is_whole = |owned: &Owned| self.shared.was_taken_whole(owned.stage);
+        let used = if self.holdings.owned.iter().any(is_whole) { Use::Whole } else { Use::Part };
         let (mut whole, mut broken) = self.sort_commits(&mut failures);
         let mut left = commits::discard(&mut broken);
         let mut outputs = commits::left_alone(&broken);
@@ -325,8 +355,14 @@ impl<'a> Running<'a> {
             && self.cancelled.is_none()
             && !whole.is_empty()
         {
-            match commits::publish(&mut whole) {
-                Ok(()) => outputs.extend(commits::published(&whole)),
+            let run = Published { outputs: whole.len(), removes_input: !removals.is_empty() };
+            match commits::publish(&mut whole, run) {
+                Ok(()) => {
+                    outputs.extend(commits::published(&whole));
+                    if failures.is_empty() {
+                        failures.extend(remove(&removals, used, notice));
+                    }
+                }
                 Err(error) => {
                     outputs.extend(commits::left_alone(&whole));
                     failures.push(super::thread::failure(None, &error));

@@ -13,6 +13,8 @@ pub(super) struct Shared {
     pub(super) links: Vec<Arc<Link>>,
     pub(super) gauges: Vec<Arc<StageGauge>>,
     pub(super) alarms: Vec<Arc<Alarm>>,
+    /// Rung when an endless source is to end.
+    pub(super) ending: Arc<Alarm>,
 }
 
 impl Shared {
@@ -48,6 +50,12 @@ impl Shared {
                 alarm.ring();
             }
         }
+    }
+
+    /// Whether all that the source gave came to `stage`, at its pace: every stage up to it found the end of its input.
+    pub(super) fn was_taken_whole(&self, stage: usize) -> bool {
+        let Some(link) = self.scheme.stages[stage].input else { return true };
+        self.links[link].was_read_to_its_end() && self.was_taken_whole(self.scheme.links[link].from)
     }
 
     /// The stages that `stage` feeds, directly or not.

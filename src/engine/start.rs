@@ -11,7 +11,7 @@ use super::wiring;
 use crate::diagnostic::printable;
 use crate::flow::{Reading, Scheme, Workers};
 use crate::plan::Plan;
-use crate::stage::{Body, Context, Opening, Registered, Stage, Touch};
+use crate::stage::{Body, Calls, Context, Opening, Registered, Stage, Touch};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,7 +41,7 @@ pub fn start<'a>(plan: Plan, process: &'a Process, settings: &Settings) -> Resul
     let shared = Arc::new(shared);
     let (teller, hearer) = Teller::new().map_err(|error| Box::new(unwired(&scheme, error)))?;
 
-    let mut holdings = Holdings::default();
+    let mut holdings = Holdings { is_endless: plan.is_endless(), ..Holdings::default() };
     let mut ready = Vec::new();
     for (stage, (planned, loose)) in plan.stages.into_iter().zip(loose).enumerate() {
         let input = planned.input;
@@ -79,7 +79,12 @@ impl Holdings {
         shared: &Shared,
     ) -> anyhow::Result<Body> {
         let mut registered = Registered::default();
-        let body = stage.open(&mut Opening::new(umask, branches, &mut registered));
+        let opening = Opening::new(umask, branches, &mut registered);
+        let body = stage.open(&mut opening.reading(self.source.clone()));
+        if let Some(source) = registered.source {
+            self.source = Some(Arc::new(source));
+        }
+        self.removals.extend(registered.removals);
         self.owned.extend(registered.commits.into_iter().map(|commit| Owned { stage: index, commit }));
         self.irrevocable
             .extend(registered.irrevocable.into_iter().map(|name| Irrevocable { stage: index, name }));
@@ -120,6 +125,9 @@ fn spawn(
         Arc::clone(&shared.gauges[stage]),
         workers.clone(),
     );
+    let remarks = teller.clone();
+    let remark = move |line| remarks.tell(Event::Remark { stage, line });
+    let context = context.with_calls(Calls::new(Arc::clone(&shared.ending), remark));
     let name = shared.scheme.stages[stage].name.clone();
     std::thread::Builder::new().name(name).spawn(move || {
         thread::run(body, ends, &place, &context, |ended| {

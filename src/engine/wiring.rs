@@ -56,7 +56,8 @@ pub(super) fn wire(plan: &Plan, process: &Process, scheme: Arc<Scheme>) -> io::R
     let gauges = plan.stages.iter().map(|_| Arc::new(StageGauge::default())).collect();
     let clock = Arc::clone(&process.clock);
     let started_nanos = clock.now_nanos();
-    Ok((Shared { clock, scheme, started_nanos, links, gauges, alarms }, loose))
+    let ending = Arc::new(Alarm::new()?);
+    Ok((Shared { clock, scheme, started_nanos, links, gauges, alarms, ending }, loose))
 }
 
 /// Which failures take which stages with them.

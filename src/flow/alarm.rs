@@ -46,15 +46,62 @@ impl Alarm {
     pub fn wait(&self, fd: Option<(BorrowedFd<'_>, PollFlags)>, timeout: PollTimeout) -> io::Result<Woken> {
         let bell = || PollFd::new(self.event.as_fd(), PollFlags::POLLIN);
         // Without a descriptor to watch, the bell is polled twice.
-        let mut polled = [bell(), fd.map_or_else(bell, |(fd, interest)| PollFd::new(fd, interest))];
-        loop {
-            match poll(&mut polled, timeout) {
-                Ok(0) => return Ok(Woken::Timeout),
-                Ok(_) if polled[0].any() == Some(true) => return Ok(Woken::Rung),
-                Ok(_) => return Ok(Woken::Ready),
-                Err(Errno::EINTR) => {}
-                Err(error) => return Err(error.into()),
-            }
+        wait(&mut [bell(), fd.map_or_else(bell, |(fd, interest)| PollFd::new(fd, interest))], timeout)
+    }
+
+    /// As [`Alarm::wait`], until another bell rings, too: that one reads as [`Woken::Ready`].
+    ///
+    /// # Errors
+    /// As [`Alarm::wait`].
+    pub fn wait_beside(
+        &self,
+        other: &Alarm,
+        fd: Option<(BorrowedFd<'_>, PollFlags)>,
+        timeout: PollTimeout,
+    ) -> io::Result<Woken> {
+        let other = PollFd::new(other.event.as_fd(), PollFlags::POLLIN);
+        let bell = PollFd::new(self.event.as_fd(), PollFlags::POLLIN);
+        let fd = fd.map_or_else(
+            || PollFd::new(self.event.as_fd(), PollFlags::POLLIN),
+            |(fd, interest)| PollFd::new(fd, interest),
+        );
+        wait(&mut [bell, other, fd], timeout)
+    }
+
+    /// Whether it has been rung.
+    pub fn has_rung(&self) -> bool {
+        // A poll that fails is for who waits to see.
+        matches!(self.wait(None, PollTimeout::ZERO), Ok(Woken::Rung))
+    }
+}
+
+/// Polls; the first of `polled` is the bell.
+fn wait(polled: &mut [PollFd<'_>], timeout: PollTimeout) -> io::Result<Woken> {
+    loop {
+        match poll(polled, timeout) {
+            Ok(0) => return Ok(Woken::Timeout),
+            Ok(_) if polled[0].any() == Some(true) => return Ok(Woken::Rung),
+            Ok(_) => return Ok(Woken::Ready),
+            Err(Errno::EINTR) => {}
+            Err(error) => return Err(error.into()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Alarm, Woken};
+    use nix::poll::PollTimeout;
+
+    #[test]
+    fn another_bell_ends_a_wait_and_its_own_is_heard_first() {
+        let (own, other) = (Alarm::new().unwrap(), Alarm::new().unwrap());
+        assert!(!own.has_rung());
+        assert_eq!(own.wait_beside(&other, None, PollTimeout::ZERO).unwrap(), Woken::Timeout);
+        other.ring();
+        assert_eq!(own.wait_beside(&other, None, PollTimeout::NONE).unwrap(), Woken::Ready);
+        own.ring();
+        assert_eq!(own.wait_beside(&other, None, PollTimeout::NONE).unwrap(), Woken::Rung);
+        assert!(own.has_rung() && other.has_rung());
     }
 }

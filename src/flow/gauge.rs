@@ -172,10 +172,12 @@ pub enum Medium {
     Child = 6,
     /// A socket.
     Socket = 7,
+    /// A file that has been read, and that somebody may write more to.
+    Writer = 8,
 }
 
 impl Medium {
-    const ALL: [Medium; 8] = [
+    const ALL: [Medium; 9] = [
         Medium::Unknown,
         Medium::Disk,
         Medium::Pipe,
@@ -184,6 +186,7 @@ impl Medium {
         Medium::Opener,
         Medium::Child,
         Medium::Socket,
+        Medium::Writer,
     ];
 }
 

@@ -102,6 +102,8 @@ struct State {
     end: Option<End>,
     hung_up: bool,
     cancelled: bool,
+    /// The reader has been told of the finished end.
+    end_was_read: bool,
     /// The reader found the link empty and has not been let go yet.
     held: bool,
     counts: LinkCounts,
@@ -161,6 +163,7 @@ impl Link {
             end: None,
             hung_up: false,
             cancelled: false,
+            end_was_read: false,
             held: false,
             counts,
             upstream: None,
@@ -188,6 +191,11 @@ impl Link {
     /// Its bounds.
     pub fn bounds(&self) -> Bounds {
         self.bounds
+    }
+
+    /// Whether the reader has taken everything and found the finished end behind it. One that had enough before has not.
+    pub fn was_read_to_its_end(&self) -> bool {
+        self.lock().end_was_read
     }
 
     /// The reader can have stretches of files moved by the system. Said before the stages run.
@@ -325,7 +333,10 @@ impl Link {
                 return Ok(Some(parcel));
             }
             match state.end {
-                Some(End::Finished) if !state.held => return Ok(None),
+                Some(End::Finished) if !state.held => {
+                    state.end_was_read = true;
+                    return Ok(None);
+                }
                 Some(End::Aborted) if !state.held => return Err(Closed::Aborted),
                 _ => {}
             }

@@ -230,3 +230,19 @@ fn a_hang_up_goes_on_to_a_silent_source_when_no_output_is_wanted() {
     assert!(source.is_hung_up());
     assert_eq!(input.receive().unwrap_err(), Closed::HungUp);
 }
+
+#[test]
+fn only_a_reader_who_finds_the_end_has_read_to_it() {
+    let pool = Pool::new(CHUNK_BYTES);
+    for looks_for_the_end in [true, false] {
+        let (mut writer, mut reader, link) = open(bounds());
+        writer.send(chunk(&pool, b"all")).unwrap();
+        assert_eq!(&next(&mut reader)[..], b"all");
+        writer.finish();
+        if looks_for_the_end {
+            assert!(reader.receive().unwrap().is_none());
+        }
+        drop(reader);
+        assert_eq!(link.was_read_to_its_end(), looks_for_the_end);
+    }
+}

@@ -429,7 +429,7 @@ mod tests {
         );
         assert!(blame("gzip -l 1 -- -l").starts_with("`-l` is too much for `gzip`|"));
         assert!(blame("buffer | upper").starts_with("`buffer` needs SIZE|^^^^^^ something is missing"));
-        assert_eq!(blame("read ''"), "`PATH` is empty|^^|usage: read <PATH>...");
+        assert_eq!(blame("read ''"), "`PATH` is empty|^^|usage: read [OPTIONS] <PATH>...");
     }
 
     #[test]

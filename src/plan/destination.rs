@@ -119,7 +119,12 @@ impl Looking<'_> {
         }
         self.may(&target.directory, AccessFlags::W_OK | AccessFlags::X_OK)?;
         let identity = Some(target.identity.clone());
-        Ok(Looked { fate: Fate::Create, identity, directory: Some(target.directory.clone()) })
+        let fate = match self.destination.how {
+            // It is there as soon as the run begins, and gone again when it fails.
+            How::Append => Fate::Append { old_bytes: 0 },
+            How::InPlace | How::Replace => Fate::Create,
+        };
+        Ok(Looked { fate, identity, directory: Some(target.directory.clone()) })
     }
 
     fn may(&self, path: &Path, access: AccessFlags) -> Result<(), Problem> {

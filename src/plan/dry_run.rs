@@ -20,11 +20,24 @@ pub fn dry_run(plan: &Plan, facts: &Facts) -> String {
     if let Some(bytes) = facts.total_bytes {
         line(&mut text, &format!("input: {}", size(bytes)));
     }
+    if plan.is_endless() {
+        line(&mut text, "input: endless; the first INT or TERM ends it, and what came is kept");
+    }
     let held = plan.links.iter().fold(0_u64, |sum, link| sum.saturating_add(link.bounds.high_bytes as u64));
     line(&mut text, &format!("links: {}, at most {} in all", plan.links.len(), size(held)));
     for output in &facts.outputs {
         let place = plan.place(output.stage);
-        line(&mut text, &format!("{place}: {} {}", output.name, becomes(output.fate)));
+        let preserved = match plan.stages[output.stage].stage.needs_one_file() {
+            Some(_) if output.fate != Fate::Direct => {
+                format!(", with mode, owner and times of {}", plan.stages[0].label)
+            }
+            _ => String::new(),
+        };
+        line(&mut text, &format!("{place}: {} {}{preserved}", output.name, becomes(output.fate)));
+    }
+    if plan.removes_its_input() {
+        let (place, label) = (plan.place(0), &plan.stages[0].label);
+        line(&mut text, &format!("{place}: {label} is removed when every output is in place and synced"));
     }
     for notice in &facts.notices {
         line(&mut text, notice);

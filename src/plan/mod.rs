@@ -1,5 +1,5 @@
 //! A chain to a checked plan, what can be seen of its files before anything is opened, and both as text.
-//! Opens nothing and starts nothing; all but `preflight`, `destination` and `target`, which look at the file system, is pure.
+//! Opens nothing and starts nothing; all but `preflight`, `source`, `destination` and `target`, which look at the file system, is pure.
 
 mod arguments;
 mod check;
@@ -8,6 +8,8 @@ mod dry_run;
 mod facts;
 mod layout;
 mod preflight;
+mod rules;
+mod source;
 mod target;
 #[cfg(test)]
 mod trial;
@@ -122,8 +124,22 @@ impl Plan {
     pub fn new(chain: &Chain, table: &'static [Entry], settings: Settings) -> Result<Plan, Refusal> {
         let checked = check::check(chain, table)?;
         let mut plan = layout::lay_out(checked, settings);
+        let mistakes = rules::broken(&plan);
+        if !mistakes.is_empty() {
+            return Err(Refusal::Mistakes(mistakes));
+        }
         warnings::look_for(&mut plan);
         Ok(plan)
+    }
+
+    /// Whether its source gives more and more until it is told to end.
+    pub fn is_endless(&self) -> bool {
+        self.stages.first().is_some_and(|source| source.stage.is_endless())
+    }
+
+    /// Whether the files that it reads are removed in the end.
+    pub fn removes_its_input(&self) -> bool {
+        self.stages.first().is_some_and(|source| source.stage.removes_its_input())
     }
 
     /// What a run of it consists of, for those who show or judge it; `cores` is how many it may use at once.

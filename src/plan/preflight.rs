@@ -4,6 +4,7 @@
 use super::Plan;
 use super::destination::{is_done, look};
 use super::facts::{Facts, Fate, OutputFact, Problem};
+use super::source;
 use super::target::{Identity, cause, may};
 use crate::diagnostic::printable;
 use crate::exit::Exit;
@@ -73,7 +74,8 @@ pub fn preflight(plan: &Plan, streams: &Streams, size_hint: Option<u64>) -> Resu
     flight.meetings();
     flight.room(&plan.sizes(known));
     if flight.problems.is_empty() {
-        flight.facts.total_bytes = size_hint.or(known);
+        // Of what never ends no part is known, whatever the command line says.
+        flight.facts.total_bytes = size_hint.or(known).filter(|_| !plan.is_endless());
         return Ok(flight.facts);
     }
     flight.problems.sort_by_key(|problem| problem.stage);
@@ -150,6 +152,10 @@ impl<'a> Flight<'a> {
         let name = name_of(path);
         let metadata = match fs::metadata(path) {
             Ok(metadata) => metadata,
+            Err(error) if source::is_awaited(self.plan, &error) => {
+                self.facts.notices.push(format!("{name}: is not there yet; waiting for it"));
+                return;
+            }
             Err(error) => {
                 return self.problem(stage, Exit::Failed, format!("{name}: {}", cause(&error)), None);
             }
@@ -162,6 +168,9 @@ impl<'a> Flight<'a> {
             return self.problem(stage, Exit::Failed, format!("{name}: {}", cause(&error.into())), None);
         }
         if self.plan.stages[stage].input.is_none() && self.plan.stages[stage].parent.is_none() {
+            if let Err(unfit) = source::look(self.plan, path, &metadata) {
+                return self.problem(stage, unfit.exit, format!("{name}: {}", unfit.what), unfit.help);
+            }
             self.inputs.push(Identity::of(&metadata));
         }
     }
@@ -185,6 +194,14 @@ impl<'a> Flight<'a> {
             let Some(identity) = &output.identity else { continue };
             if self.inputs.contains(identity) {
                 let help = match output.fate {
+                    Fate::Replace { .. } if self.plan.removes_its_input() => {
+                        let message =
+                            format!("{}: is the input, and would be removed in the end", output.name);
+                        let help =
+                            Some("leave `--remove` out: it is replaced, and nothing else is left of it");
+                        self.problem(output.stage, Exit::Usage, message, help);
+                        continue;
+                    }
                     Fate::Create | Fate::Replace { .. } => continue,
                     Fate::Append { .. } => "append to another file",
                     Fate::Overwrite => "without `--in-place` it is replaced when all of it has been read",
@@ -204,6 +221,10 @@ impl<'a> Flight<'a> {
             && second.identity.is_none()
         {
             self.twice(second, first);
+        }
+        if self.plan.removes_its_input() && outputs.iter().all(|output| output.fate == Fate::Direct) {
+            let message = "what `--remove` removes would be lost: no output is a file".to_string();
+            self.problem(0, Exit::Usage, message, Some("write a file, or leave `--remove` out"));
         }
         self.facts.outputs = outputs;
     }

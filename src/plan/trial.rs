@@ -118,8 +118,18 @@ stage!(Gzip {
 struct Read {
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathArgument>,
+    #[arg(long)]
+    follow: bool,
+    #[arg(long)]
+    remove: bool,
 }
 stage!(Read {
+    fn is_endless(&self) -> bool {
+        self.follow
+    }
+    fn removes_its_input(&self) -> bool {
+        self.remove
+    }
     fn label(&self) -> String {
         self.paths[0].to_string()
     }
@@ -184,8 +194,13 @@ struct Write {
     no_clobber: bool,
     #[arg(long)]
     skip_existing: bool,
+    #[arg(long)]
+    preserve: bool,
 }
 stage!(Write {
+    fn needs_one_file(&self) -> Option<&'static str> {
+        self.preserve.then_some("--preserve")
+    }
     fn label(&self) -> String {
         self.path.to_string()
     }

@@ -3,7 +3,7 @@
 
 use super::Ending;
 use crate::cli::{self, Cli};
-use crate::diagnostic::{printable, underline};
+use crate::diagnostic::{printable, underline, visible};
 use crate::engine::{Outcome, Report};
 use crate::exit::Exit;
 use crate::flow::Reading;
@@ -78,6 +78,13 @@ impl Shown {
     pub(super) fn status(&self, reading: &Reading, live: &Live) {
         live.suspend();
         tell(&format!("{}\n", status_line(reading, None)));
+        live.resume();
+    }
+
+    /// What a stage has to tell while it runs.
+    pub(super) fn remark(&self, place: &Place, line: &str, live: &Live) {
+        live.suspend();
+        tell(&format!("weir: {}: {}\n", place.name, visible(line)));
         live.resume();
     }
 

@@ -1,14 +1,13 @@
 //! What a stage is to the rest of the program, and what the rest is to a stage.
 //! Holds no behaviour of any stage, and no wiring.
 
-use crate::flow::{Alarm, Clock, Closed, Inlet, Medium, Outlet, StageGauge, Woken, Workers};
-use nix::poll::{PollFlags, PollTimeout};
+pub use super::context::Context;
+use super::outside::input::{Removal, SourceFile};
+use crate::flow::{Inlet, Outlet};
 use std::fmt;
-use std::io;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// A stage's place in a chain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -143,6 +142,21 @@ pub trait Stage: Send {
         false
     }
 
+    /// Whether it gives more and more until the run tells it to end ([`Context::is_ending`]): only for a source.
+    fn is_endless(&self) -> bool {
+        false
+    }
+
+    /// Whether it removes the files it reads when everything that was made of them lasts: only for a source.
+    fn removes_its_input(&self) -> bool {
+        false
+    }
+
+    /// The option for which the run must read one file and nothing else ([`Opening::source`]).
+    fn needs_one_file(&self) -> Option<&'static str> {
+        None
+    }
+
     /// Opens what can be opened without waiting, and returns what runs.
     ///
     /// # Errors
@@ -156,7 +170,7 @@ type Take = Box<dyn FnOnce(&mut Inlet, &Context) -> anyhow::Result<()> + Send>;
 
 /// What runs on a stage's thread. It returns when its output is complete; an error in it fails the run.
 ///
-/// An error that a link end caused (a [`Closed`] in its chain) is passed up as it is: the engine knows it for a
+/// An error that a link end caused (a [`Closed`](crate::flow::Closed) in its chain) is passed up as it is: the engine knows it for a
 /// consequence. A sink whose stream nobody reads any more returns [`ReaderGone`](super::ReaderGone).
 pub enum Body {
     /// Gives bytes.
@@ -287,6 +301,8 @@ pub trait Commit: Send {
 pub struct Published {
     /// How many outputs the run has: a single one needs no way back.
     pub outputs: usize,
+    /// Whether its input is removed in the end: then everything is synced first, and nothing may be left out.
+    pub removes_input: bool,
 }
 
 /// What a stage has registered while it opened.
@@ -301,6 +317,10 @@ pub struct Registered {
     pub irrevocable: Vec<String>,
     /// Whether it takes stretches of files, to have them moved by the system.
     pub takes_extents: bool,
+    /// The one file that it reads.
+    pub source: Option<SourceFile>,
+    /// What it reads and the run removes in the end.
+    pub removals: Vec<Arc<Removal>>,
 }
 
 /// What a stage may use while it opens.
@@ -310,13 +330,36 @@ pub struct Opening<'a> {
     pub umask: u32,
     /// The outlets of the stage's branches, in order; a stage with groups takes them.
     pub branches: Vec<Outlet>,
+    source: Option<Arc<SourceFile>>,
     registered: &'a mut Registered,
 }
 
 impl<'a> Opening<'a> {
     /// For one stage.
     pub fn new(umask: u32, branches: Vec<Outlet>, registered: &'a mut Registered) -> Self {
-        Opening { umask, branches, registered }
+        Opening { umask, branches, source: None, registered }
+    }
+
+    /// The same, in a run that reads `source`.
+    #[must_use]
+    pub fn reading(mut self, source: Option<Arc<SourceFile>>) -> Self {
+        self.source = source;
+        self
+    }
+
+    /// The file that the run reads, if it is one and nothing else: the source has opened it by now.
+    pub fn source(&self) -> Option<&SourceFile> {
+        self.source.as_deref()
+    }
+
+    /// Says that the stage, which is a source, reads this file and nothing else.
+    pub fn reads(&mut self, source: SourceFile) {
+        self.registered.source = Some(source);
+    }
+
+    /// Has a file that the stage reads removed when all outputs of the run last.
+    pub fn remove(&mut self, removal: Arc<Removal>) {
+        self.registered.removals.push(removal);
     }
 
     /// Registers a lasting output; from now on the engine sees to its end.
@@ -343,85 +386,5 @@ impl<'a> Opening<'a> {
 impl fmt::Debug for dyn Commit {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "Commit({})", self.destination().display())
-    }
-}
-
-/// What a stage may use while it runs.
-#[derive(Debug, Clone)]
-pub struct Context {
-    alarm: Arc<Alarm>,
-    clock: Arc<Clock>,
-    gauge: Arc<StageGauge>,
-    workers: Workers,
-}
-
-impl Context {
-    /// For one stage.
-    pub fn new(alarm: Arc<Alarm>, clock: Arc<Clock>, gauge: Arc<StageGauge>, workers: Workers) -> Self {
-        Context { alarm, clock, gauge, workers }
-    }
-
-    /// The run's worker pool.
-    pub fn workers(&self) -> &Workers {
-        &self.workers
-    }
-
-    /// The run's clock, which stands still while the process is stopped.
-    pub fn clock(&self) -> &Clock {
-        &self.clock
-    }
-
-    /// Where the stage counts what it reads from and writes to the outside.
-    pub fn gauge(&self) -> &Arc<StageGauge> {
-        &self.gauge
-    }
-
-    /// Says what the stage waits for from now on, when it waits in the system.
-    pub fn waits_for(&self, medium: Medium) {
-        self.gauge.waits_for(medium);
-    }
-
-    /// Sleeps for `time` on the run's clock.
-    ///
-    /// # Errors
-    /// [`Closed`] when the run is given up or the next stage takes no more: go no further.
-    pub fn sleep(&self, time: Duration) -> io::Result<()> {
-        let until_nanos = self.clock.now_nanos() + u64::try_from(time.as_nanos()).unwrap_or(u64::MAX / 2);
-        loop {
-            let left_nanos = until_nanos.saturating_sub(self.clock.now_nanos());
-            if left_nanos == 0 {
-                return Ok(());
-            }
-            // Rounded up: a sleep is never too short, and never a busy loop.
-            let milliseconds = i32::try_from(left_nanos.div_ceil(1_000_000)).unwrap_or(i32::MAX);
-            let timeout = PollTimeout::try_from(milliseconds).unwrap_or(PollTimeout::MAX);
-            if self.alarm.wait(None, timeout)? == Woken::Rung {
-                return Err(Closed::HungUp.into());
-            }
-        }
-    }
-
-    /// Waits until a call on `fd` will not block.
-    ///
-    /// # Errors
-    /// [`Closed`] when the run is given up or the next stage takes no more: go no further. Those of `poll`.
-    pub fn ready(&self, fd: BorrowedFd<'_>, interest: PollFlags) -> io::Result<()> {
-        match self.alarm.wait(Some((fd, interest)), PollTimeout::NONE)? {
-            Woken::Ready | Woken::Timeout => Ok(()),
-            Woken::Rung => Err(Closed::HungUp.into()),
-        }
-    }
-
-    /// As [`Context::ready`], for at most `time`; `false` when it is over.
-    ///
-    /// # Errors
-    /// As [`Context::ready`].
-    pub fn ready_within(&self, fd: BorrowedFd<'_>, interest: PollFlags, time: Duration) -> io::Result<bool> {
-        let timeout = PollTimeout::try_from(time).unwrap_or(PollTimeout::MAX);
-        match self.alarm.wait(Some((fd, interest)), timeout)? {
-            Woken::Ready => Ok(true),
-            Woken::Timeout => Ok(false),
-            Woken::Rung => Err(Closed::HungUp.into()),
-        }
     }
 }

@@ -7,7 +7,9 @@ mod amount;
 mod arguments;
 mod blocks;
 mod buffer;
+mod calls;
 mod case;
+mod context;
 mod contract;
 mod deflate;
 mod discard;
@@ -37,12 +39,14 @@ mod upper;
 mod write;
 
 pub use arguments::{DATA_MARK, PathArgument, TextArgument};
+pub use calls::Calls;
 pub use contract::{
     Body, Commit, Context, Destination, Entry, Example, Existing, Feed, Groups, How, Nature, Opening,
     Published, Registered, Role, Stage, Touch,
 };
 
 pub use fault::{Fault, ReaderGone};
+pub use outside::input::{NOT_READ, Removal, Removed, SourceFile};
 
 /// Every stage, in alphabetical order.
 pub const TABLE: &[Entry] = &[

@@ -2,21 +2,41 @@
 
 use super::arguments::PathArgument;
 use super::contract::{Body, Entry, Example, Opening, Role, Stage, Touch};
+use super::outside::follow::Follow;
+use super::outside::input::{Removal, SourceFile};
 use super::outside::origin::Origin;
 use super::outside::standard::{is_made_up, names_stdin};
+use clap::error::{ContextKind, ContextValue, Error, ErrorKind};
+use clap::{ArgMatches, FromArgMatches};
 use std::fs;
 use std::os::unix::fs::FileTypeExt;
+use std::sync::Arc;
 
 /// Read files, one after another
 ///
 /// Every file is opened once before any byte moves, so that one that is missing or may not be read fails the run
 /// at its beginning. FIFOs are opened when their turn comes, and waited for until somebody writes to them.
 /// Devices and the files of /proc and /sys work. A directory is refused.
+///
+/// `--follow` reads one file from its beginning and goes on with what is written to it, as `tail -F` does: when another
+/// file takes its name it reads the old one to its end and then the new one, when it becomes shorter it begins again, and
+/// when there is no such file it waits for one. The first INT or TERM is its end: everything it gave is finished and kept;
+/// a second one gives the run up. As a file is put in place only at the end, such a chain needs `write --append`.
+///
+/// `--remove` removes each file in the end, when every output is in place and synced, and only if the file was read to its
+/// end and is still the one that was read, unchanged. What is kept is told. Links, FIFOs, devices and `-` are refused, and
+/// so is a chain that keeps nothing.
 #[derive(Debug, clap::Parser)]
 pub(super) struct Read {
     /// The files; `-` is standard input
     #[arg(value_name = "PATH", required = true)]
     paths: Vec<PathArgument>,
+    /// Go on with what is written to the file, across rotation, until INT or TERM
+    #[arg(long, conflicts_with = "remove")]
+    follow: bool,
+    /// Remove the files in the end, when all that was made of them is in place
+    #[arg(long)]
+    remove: bool,
 }
 
 pub(super) const ENTRY: Entry = Entry {
@@ -24,8 +44,27 @@ pub(super) const ENTRY: Entry = Entry {
         Example { chain: "read -", input: b"from standard input\n", output: b"from standard input\n" },
         Example { chain: "read /dev/null - /dev/null", input: b"between\n", output: b"between\n" },
     ],
+    parse,
     ..Entry::of::<Read>("read", Role::Source)
 };
+
+fn parse(matches: &ArgMatches) -> Result<Box<dyn Stage>, Error> {
+    let read = Read::from_arg_matches(matches)?;
+    let refusal = |option: &str, message: &str| {
+        let mut error = Error::raw(ErrorKind::TooManyValues, format!("`{option}` {message}"));
+        error.insert(ContextKind::InvalidArg, ContextValue::String(option.to_owned()));
+        Err(error)
+    };
+    let has_stdin = read.paths.iter().any(names_stdin);
+    match (read.follow, read.remove) {
+        (true, _) if read.paths.len() > 1 => {
+            refusal("--follow", "goes on with one file, and several are named")
+        }
+        (true, _) if has_stdin => refusal("--follow", "needs a name, and standard input has none"),
+        (_, true) if has_stdin => refusal("--remove", "needs names, and standard input has none"),
+        _ => Ok(Box::new(read)),
+    }
+}
 
 /// One of the files, as far as it is opened.
 #[derive(Debug)]
@@ -62,24 +101,49 @@ impl Stage for Read {
     }
 
     fn size_after(&self, _input: Option<u64>) -> Option<u64> {
-        self.paths.iter().map(size).sum()
+        if self.follow { None } else { self.paths.iter().map(size).sum() }
+    }
+
+    fn is_endless(&self) -> bool {
+        self.follow
+    }
+
+    fn removes_its_input(&self) -> bool {
+        self.remove
     }
 
     /// Only the first file is kept open, so that a `read` of a thousand files needs one descriptor like any other.
-    fn open(self: Box<Self>, _opening: &mut Opening<'_>) -> anyhow::Result<Body> {
+    fn open(self: Box<Self>, opening: &mut Opening<'_>) -> anyhow::Result<Body> {
+        if let (true, [name]) = (self.follow, &self.paths[..]) {
+            let follow = Follow::open(name.path.clone())?;
+            opening.reads(SourceFile { path: name.path.clone(), metadata: follow.metadata() });
+            return Ok(Body::source(move |outlet, context| follow.pump(outlet, context)));
+        }
+        let is_only_one = self.paths.len() == 1;
         let mut queue = Vec::with_capacity(self.paths.len());
         for name in self.paths {
             let is_fifo = !names_stdin(&name) && is_fifo(&name);
             // Opening a FIFO lets a writer go who waits for it: only when it is going to be read.
             let origin = if is_fifo { None } else { Some(Next::Named(name.clone()).origin()?) };
-            queue.push(match origin {
+            if is_only_one && !names_stdin(&name) {
+                let metadata = origin.as_ref().and_then(|origin| origin.metadata().ok());
+                opening.reads(SourceFile { path: name.path.clone(), metadata });
+            }
+            let removal = self.remove.then(|| Arc::new(Removal::new(name.path.clone())));
+            removal.iter().for_each(|removal| opening.remove(Arc::clone(removal)));
+            let next = match origin {
                 Some(origin) if queue.is_empty() => Next::Opened(origin),
                 _ => Next::Named(name),
-            });
+            };
+            queue.push((next, removal));
         }
         Ok(Body::source(move |outlet, context| {
-            for next in queue {
-                next.origin()?.pump(outlet, context)?;
+            for (next, removal) in queue {
+                let origin = next.origin()?;
+                origin.pump(outlet, context)?;
+                if let Some(removal) = removal {
+                    origin.tell_end(&removal);
+                }
             }
             Ok(())
         }))

@@ -84,7 +84,7 @@ pub(super) fn run_sink(body: Body, bytes: &[u8]) -> anyhow::Result<()> {
 
 /// Takes the commits of a run through all steps.
 pub(super) fn commit(commits: &mut [Box<dyn Commit>]) -> anyhow::Result<()> {
-    let run = Published { outputs: commits.len() };
+    let run = Published { outputs: commits.len(), removes_input: false };
     commits.iter_mut().try_for_each(|commit| commit.prepare(run))?;
     commits.iter_mut().try_for_each(|commit| commit.publish(run))?;
     commits.iter_mut().try_for_each(|commit| commit.settle())

@@ -6,6 +6,7 @@ use super::contract::{Body, Destination, Entry, Example, Existing, How, Opening,
 use super::fault::Fault;
 use super::outside::destination::{FilePlace, Place, locate};
 use super::outside::direct::{open_device, open_fifo, open_stdout};
+use super::outside::dress::Dress;
 use super::outside::in_place::{self, FileInPlace, Manner};
 use super::outside::place::{self, PlacedFile};
 use super::outside::standard::names_stdout;
@@ -21,7 +22,8 @@ const NEW_MODE: u32 = 0o666;
 /// The bytes go to a temporary file in the same directory, `.NAME.weir-XXXXXX`, which only its owner may read. When
 /// every stage has ended well it takes the place of PATH; otherwise PATH stays as it was. The new file has the
 /// mode and the owner of the one it replaces, without setuid and setgid; access control lists and extended
-/// attributes are not carried over. Symbolic links are followed. FIFOs, character devices and /dev/fd/N are written
+/// attributes are not carried over. With `--preserve` it has those of the one file that the chain reads, times included.
+/// Symbolic links are followed. FIFOs, character devices and /dev/fd/N are written
 /// directly, and the options for files mean nothing to them.
 #[derive(Debug, clap::Parser)]
 pub(super) struct Write {
@@ -43,6 +45,9 @@ pub(super) struct Write {
     /// Sync the file and its directory, also when it replaces none
     #[arg(long)]
     sync: bool,
+    /// Take mode, owner (where permitted) and times from the file that the chain reads
+    #[arg(long, conflicts_with_all = ["append", "in_place", "mode"])]
+    preserve: bool,
     /// The mode of the file, as octal digits: `640`
     #[arg(long, value_name = "OCTAL", value_parser = mode)]
     mode: Option<u32>,
@@ -81,6 +86,10 @@ impl Stage for Write {
         vec![Touch::Write(Destination { path: self.path.path.clone(), how, existing: self.existing() })]
     }
 
+    fn needs_one_file(&self) -> Option<&'static str> {
+        self.preserve.then_some("--preserve")
+    }
+
     fn open(self: Box<Self>, opening: &mut Opening<'_>) -> anyhow::Result<Body> {
         if names_stdout(&self.path) {
             return open_stdout(opening);
@@ -116,11 +125,21 @@ impl Write {
             existing: self.existing(),
             mode: self.mode,
             new_mode: NEW_MODE & !opening.umask,
+            dress: if self.preserve { Some(self.dress(opening)?) } else { None },
             sync: self.sync,
         };
         let (commit, target) = PlacedFile::create(self.path.path.clone(), place, terms)?;
         opening.commit(Box::new(commit));
         Ok(target)
+    }
+
+    /// What the file that the run reads looks like.
+    fn dress(&self, opening: &Opening<'_>) -> Result<Dress, Fault> {
+        let source = opening.source().and_then(|source| source.metadata.as_ref());
+        source.filter(|metadata| metadata.is_file()).map(Dress::of_source).ok_or_else(|| {
+            let fault = Fault::failed("`--preserve` takes after a regular file, and the run reads none");
+            fault.of(self.path.to_string()).help("leave `--preserve` out, or read a file: `read FILE | …`")
+        })
     }
 
     fn open_in_place(
@@ -166,9 +185,13 @@ mod tests {
 
     #[test]
     fn options_that_contradict_each_other_are_refused() {
-        for pair in
-            [["--append", "--in-place"], ["--append", "--no-clobber"], ["--in-place", "--skip-existing"]]
-        {
+        for pair in [
+            ["--append", "--in-place"],
+            ["--append", "--no-clobber"],
+            ["--in-place", "--skip-existing"],
+            ["--preserve", "--mode=600"],
+            ["--preserve", "--append"],
+        ] {
             assert!(parse(words!["f", pair[0], pair[1]]).is_err(), "{pair:?}");
         }
     }

@@ -34,6 +34,9 @@ fn medium_words(medium: Medium) -> MediumWords {
             ("somebody to open the other end", "not opened", Try("a look at who should open the FIFO"))
         }
         Medium::Child => ("its child", "child", Try("a faster child: weir is waiting for it")),
+        Medium::Writer => {
+            ("somebody to write more", "nothing new", Settled("all that is there has been read"))
+        }
         Medium::Socket => ("its peer", "network", Try("compression in front of the network")),
     };
     MediumWords { waiting_for, short, advice }

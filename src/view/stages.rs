@@ -201,6 +201,7 @@ fn state(now: &Reading, stage: usize, share: &Share) -> String {
             Medium::Opener if waits >= WHOLE && now.scheme.stages[stage].input.is_none() => {
                 "waiting for a writer".to_string()
             }
+            Medium::Writer if waits >= WHOLE => "waiting for more".to_string(),
             Medium::Opener if waits >= WHOLE => "waiting for a reader".to_string(),
             _ => format!("waits {:>4}", units::percent(waits)),
         };

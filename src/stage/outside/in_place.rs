@@ -155,7 +155,8 @@ impl Commit for FileInPlace {
         self.destination.clone()
     }
 
-    fn prepare(&mut self, _run: Published) -> anyhow::Result<()> {
+    fn prepare(&mut self, run: Published) -> anyhow::Result<()> {
+        self.terms.sync |= run.removes_input;
         let stream = self.target.stream();
         let is_regular = stream.kind() == Kind::Regular;
         if is_regular && self.terms.manner == Manner::Over {

@@ -6,18 +6,25 @@
 //! | `stream` | a descriptor: its kind, reading and writing it without blocking for good |
 //! | `standard` | the names that mean a standard stream |
 //! | `origin` | what a source reads |
+//! | `follow`, `watch` | a file that grows, goes and comes again |
+//! | `input` | the run's view of what is read: facts, removal |
 //! | `destination` | where a name leads, and what is there |
 //! | `target` | what a sink writes, whole chunks and counted |
 //! | `place`, `beside` | a file written beside its final place, and its commit |
+//! | `dress` | owner, mode and times of a new file |
 //! | `in_place` | a file written where it is, and its commit |
 //! | `direct` | what can be neither replaced nor undone |
 
 pub(in crate::stage) mod beside;
 pub(in crate::stage) mod destination;
 pub(in crate::stage) mod direct;
+pub(in crate::stage) mod dress;
+pub(in crate::stage) mod follow;
 pub(in crate::stage) mod in_place;
+pub(in crate::stage) mod input;
 pub(in crate::stage) mod origin;
 pub(in crate::stage) mod place;
 pub(in crate::stage) mod standard;
 pub(in crate::stage) mod stream;
 pub(in crate::stage) mod target;
+mod watch;

@@ -1,6 +1,7 @@
 //! What a source reads: a file, a FIFO, a device or standard input, from opening to its last byte.
 //! Knows nothing of arguments.
 
+use super::input::Removal;
 use super::stream::{Handle, Kind, Stream, reason};
 use crate::diagnostic::printable;
 use crate::flow::{Closed, Extent, Medium, Outlet};
@@ -10,7 +11,7 @@ use crate::stage::fault::Fault;
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::poll::PollFlags;
-use std::fs::{self, OpenOptions};
+use std::fs::{self, Metadata, OpenOptions};
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
@@ -71,6 +72,21 @@ impl Origin {
     /// How many bytes it will give, when that can be known.
     pub(in crate::stage) fn left_bytes(&self) -> Option<u64> {
         self.stream.left_bytes()
+    }
+
+    /// What it is, as `fstat` tells.
+    ///
+    /// # Errors
+    /// Those of `fstat`.
+    pub(in crate::stage) fn metadata(&self) -> io::Result<Metadata> {
+        self.stream.metadata()
+    }
+
+    /// Says how it looked when its end was found. Without that it is not removed.
+    pub(in crate::stage) fn tell_end(&self, removal: &Removal) {
+        if let (Ok(metadata), Ok(read_bytes)) = (self.stream.metadata(), self.stream.position()) {
+            removal.was_read(metadata, read_bytes);
+        }
     }
 
     /// Passes on what each read returns, at once, to the end.

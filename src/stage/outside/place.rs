@@ -13,6 +13,7 @@
 
 use super::beside::{Beside, tolerant_sync};
 use super::destination::FilePlace;
+use super::dress::{Dress, set_mode};
 use super::stream::{Handle, Stream, reason};
 use super::target::Target;
 use crate::diagnostic::printable;
@@ -20,8 +21,8 @@ use crate::stage::contract::{Commit, Existing, Published};
 
 use crate::stage::fault::Fault;
 use nix::errno::Errno;
-use nix::sys::stat::{FileStat, Mode, fchmod};
-use nix::unistd::{AccessFlags, Gid, Uid, eaccess, fchown};
+use nix::sys::stat::FileStat;
+use nix::unistd::{AccessFlags, eaccess};
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
@@ -36,6 +37,8 @@ pub(in crate::stage) struct Terms {
     pub(in crate::stage) mode: Option<u32>,
     /// The mode of a file that replaces none.
     pub(in crate::stage) new_mode: u32,
+    /// Whose owner, mode and times it gets, in place of those of the file it replaces.
+    pub(in crate::stage) dress: Option<Dress>,
     /// Whether a new file is synced, too.
     pub(in crate::stage) sync: bool,
 }
@@ -98,20 +101,14 @@ impl PlacedFile {
         printable(path.as_os_str().as_bytes())
     }
 
-    /// Gives `file` the owner and the mode it is to have.
+    /// Gives `file` the owner, the mode and the times it is to have.
     fn dress(&self, file: impl AsFd, replaced: Option<&FileStat>) -> Result<(), Fault> {
-        let mut mode = self.terms.new_mode;
-        if let Some(old) = replaced {
-            mode = old.st_mode & 0o777;
-            let (owner, group) = (Uid::from_raw(old.st_uid), Gid::from_raw(old.st_gid));
-            let keeps_both = fchown(&file, Some(owner), Some(group)).is_ok();
-            if !keeps_both && fchown(&file, None, Some(group)).is_err() {
-                // The group is another one now: it may do what everybody may, no more.
-                mode = (mode & 0o707) | ((mode & 0o070) & (mode << 3));
-            }
-        }
-        let mode = Mode::from_bits_truncate(self.terms.mode.unwrap_or(mode));
-        fchmod(&file, mode).map_err(|error| self.fault("cannot set its mode", error))
+        let dress = self.terms.dress.or(replaced.map(Dress::of_replaced));
+        let mode = dress.map_or(self.terms.new_mode, |dress| dress.hand_over(&file));
+        set_mode(&file, self.terms.mode.unwrap_or(mode))
+            .map_err(|error| self.fault("cannot set its mode", error))?;
+        let set = dress.map_or(Ok(()), |dress| dress.set_times(&file));
+        set.map_err(|error| self.fault("cannot set its times", error))
     }
 }
 
@@ -120,7 +117,8 @@ impl Commit for PlacedFile {
         self.destination.clone()
     }
 
-    fn prepare(&mut self, _run: Published) -> anyhow::Result<()> {
+    fn prepare(&mut self, run: Published) -> anyhow::Result<()> {
+        self.terms.sync |= run.removes_input;
         let Some(target) = self.target.take() else { return Ok(()) };
         let replaced = self.file.present();
         self.replaces = replaced.is_some();
@@ -144,9 +142,11 @@ impl Commit for PlacedFile {
         match (placed, self.terms.existing) {
             (Ok(()), _) => Ok(()),
             // Somebody else has made it meanwhile: left out, as if it had been there before.
-            (Err(Errno::EEXIST), Existing::Skip) => Ok(()),
-            (Err(Errno::EEXIST), Existing::Refuse) => {
-                let fault = Fault::overwrite("appeared while running, and `--no-clobber` keeps it");
+            (Err(Errno::EEXIST), Existing::Skip) if !run.removes_input => Ok(()),
+            (Err(Errno::EEXIST), Existing::Skip | Existing::Refuse) => {
+                let keeps =
+                    if self.terms.existing == Existing::Skip { "skip-existing" } else { "no-clobber" };
+                let fault = Fault::overwrite(format!("appeared while running, and `--{keeps}` keeps it"));
                 Err(fault.of(&self.subject).help("name another file, or remove that one").into())
             }
             (Err(error), _) => Err(self.fault("cannot be put in place", error).into()),
@@ -251,7 +251,7 @@ mod tests {
         run_sink(body, b"new").unwrap();
         drop(commits);
         let Opened { mut commits, .. } = open(words!["write", &path]).unwrap();
-        commits[0].prepare(Published { outputs: 1 }).unwrap();
+        commits[0].prepare(Published { outputs: 1, removes_input: false }).unwrap();
         commits[0].discard().unwrap();
         assert_eq!((names(directory.path()), fs::read(&path).unwrap()), (vec!["out".into()], b"old".into()));
     }
@@ -262,7 +262,7 @@ mod tests {
         let (old, new) = (directory.path().join("old"), directory.path().join("new"));
         fs::write(&old, "old").unwrap();
         let inode = fs::metadata(&old).unwrap().ino();
-        let run = Published { outputs: 2 };
+        let run = Published { outputs: 2, removes_input: false };
         for revokes in [true, false] {
             let mut commits: Vec<Box<dyn Commit>> = Vec::new();
             for path in [&old, &new] {
@@ -332,6 +332,24 @@ mod tests {
             (names(directory.path()), fs::read(&path).unwrap()),
             (vec!["out".into()], b"theirs".into())
         );
+    }
+
+    #[test]
+    fn an_output_that_is_left_out_is_refused_where_the_input_is_removed() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("out");
+        let Opened { body, mut commits, .. } = open(words!["write", &path, "--skip-existing"]).unwrap();
+        run_sink(body, b"new").unwrap();
+        fs::write(&path, "theirs").unwrap();
+        let run = Published { outputs: 1, removes_input: true };
+        commits[0].prepare(run).unwrap();
+        let told = fault(commits[0].publish(run));
+        assert_eq!(
+            (told.exit, &told.message[..]),
+            (Exit::Overwrite, "appeared while running, and `--skip-existing` keeps it")
+        );
+        commits[0].discard().unwrap();
+        assert_eq!(names(directory.path()), ["out"]);
     }
 
     #[test]

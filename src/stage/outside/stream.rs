@@ -231,6 +231,14 @@ impl Stream {
         (size > 0).then(|| size.saturating_sub(here))
     }
 
+    /// What `fstat` says of it.
+    ///
+    /// # Errors
+    /// Those of `fstat`.
+    pub(in crate::stage) fn metadata(&self) -> io::Result<Metadata> {
+        metadata(&self.handle)
+    }
+
     /// How long the file is.
     ///
     /// # Errors
