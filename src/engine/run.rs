@@ -9,7 +9,7 @@ use super::stall::StallWatch;
 use super::thread::Ended;
 use crate::exit::Exit;
 use crate::flow::{Closed, Link, Reading};
-use crate::stage::Commit;
+use crate::stage::{Commit, Notes};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
@@ -82,6 +82,8 @@ pub(super) struct Holdings {
     pub(super) owned: Vec<Owned>,
     pub(super) watched: Vec<Watched>,
     pub(super) irrevocable: Vec<Irrevocable>,
+    /// One for each stage.
+    pub(super) notes: Vec<Notes>,
 }
 
 /// An output that cannot be undone, and the stage that writes it.
@@ -349,7 +351,19 @@ impl<'a> Running<'a> {
             (None, None) => Outcome::Done,
         };
         let reading = self.stalled.take().unwrap_or_else(|| self.shared.reading());
-        Report { outcome, failures, outputs, reading }
+        let notes = self.notes();
+        Report { outcome, failures, outputs, notes, reading }
+    }
+
+    /// What stages had to tell that ended well in a scope that did. A run that was given up tells nothing.
+    fn notes(&self) -> Vec<String> {
+        let is_well = |stage: usize| {
+            self.cancelled.is_none()
+                && self.ended_well[stage]
+                && !self.scopes.has_failed(self.scopes.of(stage))
+        };
+        let notes = self.holdings.notes.iter().enumerate().filter(|(stage, _)| is_well(*stage));
+        notes.flat_map(|(_, notes)| notes.take()).collect()
     }
 
     /// The commits to publish and those to drop. One whose stage did not end well is dropped whatever the reason.

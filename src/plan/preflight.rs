@@ -7,7 +7,7 @@ use super::facts::{Facts, Fate, OutputFact, Problem};
 use super::target::{Identity, cause, may};
 use crate::diagnostic::printable;
 use crate::exit::Exit;
-use crate::stage::Touch;
+use crate::stage::{Role, Touch};
 use crate::units::size;
 use nix::sys::stat::{SFlag, fstat};
 use nix::sys::statvfs::statvfs;
@@ -136,7 +136,9 @@ impl<'a> Flight<'a> {
             Touch::Write(destination) => match look(&destination, stage) {
                 Ok(looked) => {
                     let name = name_of(&destination.path);
-                    self.directories.extend(looked.directory.map(|directory| (stage, directory)));
+                    // What a stage writes beside its output is not as large as what it is given.
+                    let directory = looked.directory.filter(|_| self.plan.stages[stage].role() == Role::Sink);
+                    self.directories.extend(directory.map(|directory| (stage, directory)));
                     let (fate, identity) = (looked.fate, looked.identity);
                     self.facts.outputs.push(OutputFact { stage, name, fate, identity });
                 }

@@ -7,7 +7,7 @@ use std::fmt;
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// A stage's place in a chain.
@@ -140,6 +140,21 @@ pub trait Stage: Send {
 
     /// Whether it has to see all of its input even when nobody wants its output any more.
     fn reads_to_the_end(&self) -> bool {
+        false
+    }
+
+    /// Whether what it gives is what it takes, byte for byte, when both go to their end.
+    fn passes_unchanged(&self) -> bool {
+        false
+    }
+
+    /// Whether only the end of its input tells it that the bytes it has passed on are the right ones.
+    fn vouches_at_the_end(&self) -> bool {
+        false
+    }
+
+    /// Whether nothing comes out of it before its input has ended well.
+    fn holds_back(&self) -> bool {
         false
     }
 
@@ -301,6 +316,30 @@ pub struct Registered {
     pub irrevocable: Vec<String>,
     /// Whether it takes stretches of files, to have them moved by the system.
     pub takes_extents: bool,
+    /// What it has to tell at the end of the run.
+    pub notes: Notes,
+}
+
+/// Lines that a stage adds while it runs and that people are told at the end of the run, with or without a report. They
+/// are dropped when the run is given up, or the stage fails.
+#[derive(Debug, Clone, Default)]
+pub struct Notes(Arc<Mutex<Vec<String>>>);
+
+impl Notes {
+    /// Adds a line, which may hold anything a terminal would obey: whoever shows it sees to that.
+    pub fn add(&self, line: String) {
+        self.lines().push(line);
+    }
+
+    /// The lines so far; none is left.
+    pub fn take(&self) -> Vec<String> {
+        std::mem::take(&mut self.lines())
+    }
+
+    fn lines(&self) -> std::sync::MutexGuard<'_, Vec<String>> {
+        // Whole lines are pushed: a panic elsewhere leaves no half of one.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// What a stage may use while it opens.
@@ -310,13 +349,16 @@ pub struct Opening<'a> {
     pub umask: u32,
     /// The outlets of the stage's branches, in order; a stage with groups takes them.
     pub branches: Vec<Outlet>,
+    /// The file that holds the very bytes the stage is given, as the chain calls it: one that is read, or one that will
+    /// be written. `None` where no name tells.
+    pub file_of_bytes: Option<PathBuf>,
     registered: &'a mut Registered,
 }
 
 impl<'a> Opening<'a> {
     /// For one stage.
     pub fn new(umask: u32, branches: Vec<Outlet>, registered: &'a mut Registered) -> Self {
-        Opening { umask, branches, registered }
+        Opening { umask, branches, file_of_bytes: None, registered }
     }
 
     /// Registers a lasting output; from now on the engine sees to its end.
@@ -332,6 +374,11 @@ impl<'a> Opening<'a> {
     /// Says that the stage asks its inlet for parcels, and has stretches of files moved by the system.
     pub fn take_extents(&mut self) {
         self.registered.takes_extents = true;
+    }
+
+    /// Where the stage leaves what people are told at the end of the run.
+    pub fn notes(&self) -> Notes {
+        self.registered.notes.clone()
     }
 
     /// Says that what the stage writes cannot be taken back; the report then tells how much of it went out.

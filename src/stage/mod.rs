@@ -9,11 +9,15 @@ mod buffer;
 mod case;
 mod contract;
 mod deflate;
+#[cfg(feature = "hash")]
+mod digest;
 mod discard;
 mod fault;
 mod generate;
 mod gunzip;
 mod gzip;
+#[cfg(feature = "hash")]
+mod hash;
 mod head;
 mod level;
 mod lower;
@@ -37,7 +41,7 @@ mod write;
 
 pub use arguments::{DATA_MARK, PathArgument, TextArgument};
 pub use contract::{
-    Body, Commit, Context, Destination, Entry, Example, Existing, Feed, Groups, How, Nature, Opening,
+    Body, Commit, Context, Destination, Entry, Example, Existing, Feed, Groups, How, Nature, Notes, Opening,
     Published, Registered, Role, Stage, Touch,
 };
 
@@ -51,6 +55,8 @@ pub const TABLE: &[Entry] = &[
     generate::ENTRY,
     gunzip::ENTRY,
     gzip::ENTRY,
+    #[cfg(feature = "hash")]
+    hash::ENTRY,
     head::ENTRY,
     lower::ENTRY,
     pass::ENTRY,

@@ -43,14 +43,23 @@ pub(in crate::stage) fn open_stdout(opening: &mut Opening<'_>) -> anyhow::Result
 /// # Errors
 /// Those of opening it.
 pub(in crate::stage) fn open_device(path: &Path, opening: &mut Opening<'_>) -> anyhow::Result<Body> {
+    let target = device(path, opening)?;
+    watch(target.stream(), opening).map_err(|error| Fault::failed(reason(&error)).of(target.subject()))?;
+    Ok(sink_on(target))
+}
+
+/// A device, or a file that the kernel makes up, to be written.
+///
+/// # Errors
+/// Those of opening it.
+pub(in crate::stage) fn device(path: &Path, opening: &mut Opening<'_>) -> anyhow::Result<Target> {
     let subject = printable(path.as_os_str().as_bytes());
     let fault = |error: io::Error| Fault::failed(reason(&error)).of(&subject);
     let file = open_without_waiting(path).map_err(fault)?;
     resume(&file, path).map_err(fault)?;
     let stream = Stream::new(Handle::Own(file)).map_err(fault)?;
-    watch(&stream, opening).map_err(fault)?;
     opening.cannot_be_undone(&subject);
-    Ok(sink_on(Target::new(stream, subject)))
+    Ok(Target::new(stream, subject))
 }
 
 /// A sink on a FIFO: it waits in its stage until somebody reads.

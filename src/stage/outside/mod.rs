@@ -6,6 +6,7 @@
 //! | `stream` | a descriptor: its kind, reading and writing it without blocking for good |
 //! | `standard` | the names that mean a standard stream |
 //! | `origin` | what a source reads |
+//! | `small` | a file that is needed whole before anything begins |
 //! | `destination` | where a name leads, and what is there |
 //! | `target` | what a sink writes, whole chunks and counted |
 //! | `place`, `beside` | a file written beside its final place, and its commit |
@@ -18,6 +19,8 @@ pub(in crate::stage) mod direct;
 pub(in crate::stage) mod in_place;
 pub(in crate::stage) mod origin;
 pub(in crate::stage) mod place;
+#[cfg(feature = "hash")]
+pub(in crate::stage) mod small;
 pub(in crate::stage) mod standard;
 pub(in crate::stage) mod stream;
 pub(in crate::stage) mod target;
