@@ -42,6 +42,7 @@ fn the_output_does_not_depend_on_how_much_a_link_holds() {
         "tee { gzip | discard } { head -c 1 | discard } | upper",
         "spool | buffer 3K --start 50",
         "throttle 1G",
+        "hash blake3,crc32,md5,sha256",
         "generate_text",
     ];
     for chain in chains {

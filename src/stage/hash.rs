@@ -38,8 +38,8 @@ const SIDE_BY_SIDE_BYTES: usize = 32 * 1024;
 /// else the one that is written, where no stage between changes them; `-` where there is none.
 #[derive(Debug, clap::Parser)]
 pub(super) struct Hash {
-    /// One algorithm, or several with commas between: `sha256,md5`
-    #[arg(value_name = "ALGO", value_enum, value_delimiter = ',', num_args = 1, required = true)]
+    /// One algorithm, or several with commas or spaces between: `sha256,md5`
+    #[arg(value_name = "ALGO", value_enum, value_delimiter = ',', required = true)]
     algorithms: Vec<Algorithm>,
 
     /// Fail unless this is the digest, in hexadecimal digits; for one algorithm
@@ -102,7 +102,7 @@ impl Hash {
             }
             let (name, digits) = (algorithm.name(), algorithm.digits());
             if hex.len() != digits {
-                let message = format!("a {name} digest has {digits} digits, and this has {}", hex.len());
+                let message = format!("{name} has {digits} digits, and here are {}", hex.len());
                 return Err(mistake("--expect <HEX>", message));
             }
         }
@@ -189,15 +189,16 @@ impl Stage for Hash {
     fn open(self: Box<Self>, opening: &mut Opening<'_>) -> anyhow::Result<Body> {
         let name = opening.file_of_bytes.take().map(|path| path.as_os_str().as_bytes().to_vec());
         let expected = self.expected(name.as_deref())?;
+        let by = self.check.as_ref().map_or_else(|| "`--expect`".to_owned(), ToString::to_string);
         let output = self.output.as_ref().map(|path| open_list(path, opening)).transpose()?;
         let notes = opening.notes();
         let ending = if self.reads_to_the_end() { Ending::OfTheInput } else { Ending::WhenUnwanted };
         Ok(Body::filter(move |inlet, outlet, context| {
             let digests = pass_on(inlet, outlet, context, &self.algorithms, ending)?;
-            for (digest, expected) in digests.iter().zip(&expected) {
-                if digest.digits != *expected {
-                    return Err(differs(digest, expected).into());
-                }
+            if let Some((digest, other)) =
+                digests.iter().zip(&expected).find(|(d, other)| d.digits != **other)
+            {
+                return Err(differs(digest, other, &by).into());
             }
             let name = name.as_deref().unwrap_or(b"-");
             if let Some(output) = output {
@@ -209,9 +210,10 @@ impl Stage for Hash {
     }
 }
 
-fn differs(digest: &Digest, expected: &str) -> Fault {
+/// `by` says that `other` is the right one.
+fn differs(digest: &Digest, other: &str, by: &str) -> Fault {
     let Digest { algorithm, digits } = digest;
-    Fault::refused(format!("{} is {digits}, and {expected} is expected", algorithm.name()))
+    Fault::refused(format!("{} is {digits}, but {by} says {other}", algorithm.name()))
         .help("the data is not what was meant, or it was damaged on its way: fetch or copy it again")
 }
 
@@ -294,4 +296,79 @@ fn side_by_side(passes: Vec<Pass>, chunk: &Chunk, side: &mut Ordered<'_, Pass>) 
         pass
     });
     own.into_iter().chain(std::iter::from_fn(|| side.take())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::stage::testing::{Ending, Trial, assert_gives, cut, run, stage};
+
+    const ABC_MD5: &str = "900150983cd24fb0d6963f7d28e17f72";
+
+    #[test]
+    fn the_bytes_go_on_as_they_are_however_they_come() {
+        let bytes: Vec<u8> = (0..100_003_u32).map(|number| (number % 251) as u8).collect();
+        assert_gives("hash crc32", &bytes[..9000], &bytes[..9000]);
+        assert_gives("hash md5,sha256", b"", b"");
+        for size in [1009, super::SIDE_BY_SIDE_BYTES, 65_536] {
+            let outcome = run("hash sha1,crc32,xxh3", &cut(&bytes, size));
+            assert_eq!(outcome.failure(), None);
+            assert!(outcome.output == bytes);
+        }
+    }
+
+    #[test]
+    fn several_digests_side_by_side_are_those_of_one_after_another() {
+        let bytes: Vec<u8> = (0..300_000_u32).map(|number| (number / 7 % 256) as u8).collect();
+        let notes = |call: &str, size| run(call, &cut(&bytes, size)).notes;
+        let alone = ["md5", "sha512", "blake3"].map(|name| notes(&format!("hash {name}"), 4096)).concat();
+        assert_eq!(alone.len(), 3);
+        assert_eq!(notes("hash md5,sha512,blake3", 100_000), alone);
+    }
+
+    #[test]
+    fn the_right_digest_passes_in_any_case_and_the_wrong_one_is_refused() {
+        let call = |digits: &str| format!("hash md5 --expect {digits}");
+        let right = run(&call(&ABC_MD5.to_uppercase()), &[b"ab", b"c"]);
+        assert_eq!((right.failure(), right.output), (None, b"abc".to_vec()));
+        assert_eq!(right.notes, [format!("md5 {ABC_MD5}  -")]);
+        let wrong = run(&call(&"0".repeat(32)), &[b"ab", b"c"]);
+        assert_eq!(wrong.refusal(), format!("md5 is {ABC_MD5}, but `--expect` says {}", "0".repeat(32)));
+        assert_eq!(wrong.notes, [""; 0]);
+    }
+
+    #[test]
+    fn with_a_digest_to_check_everything_is_read_though_nobody_wants_it() {
+        let pieces = vec![&[b'x'; 5000][..]; 100];
+        let wrong = Trial::of("hash crc32 --expect 00000000").taking(1).run(&pieces);
+        assert!(wrong.refusal().starts_with("crc32 is "));
+        let plain = Trial::of("hash crc32").taking(1).chunk_bytes(4096).run(&pieces);
+        assert!(plain.result.is_err() && plain.notes.is_empty());
+    }
+
+    #[test]
+    fn a_digest_of_a_part_is_not_told() {
+        for call in ["hash crc32", "hash crc32 --expect 00000000"] {
+            let outcome = Trial::of(call).ending(Ending::Aborted).run(&[b"abc"]);
+            let error = outcome.result.unwrap_err();
+            assert!(crate::flow::Closed::cause_of(error.as_ref()).is_some(), "{error:?}");
+            assert!(outcome.notes.is_empty());
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_refused_before_anything_is_opened() {
+        for (call, reason) in [
+            ("hash md5,crc32,md5", "`md5` is asked for twice"),
+            ("hash md5 crc32 --expect 00000000", "`--expect` is for one algorithm"),
+            ("hash md5 --expect 00000000", "md5 has 32 digits, and here are 8"),
+            ("hash crc32 --expect 0000000g", "expected hexadecimal digits"),
+            ("hash crc32 --expect 00000000 --check list", "cannot be used with"),
+            ("hash crc32 --check -", "`--check` needs a file"),
+            ("hash crc32 -o -", "`--output` needs a file"),
+            ("hash", "required"),
+        ] {
+            let told = stage(call).err().map(|error| error.to_string()).unwrap_or_default();
+            assert!(told.contains(reason), "`{call}`: {told}");
+        }
+    }
 }

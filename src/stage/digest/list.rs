@@ -205,3 +205,104 @@ fn digits(text: &[u8], algorithm: Algorithm) -> Option<String> {
     let is_digest = text.len() == algorithm.digits() && text.iter().all(u8::is_ascii_hexdigit);
     is_digest.then(|| String::from_utf8_lossy(text).to_ascii_lowercase())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Expected, Missing, Untagged, digest_list, line};
+    use crate::stage::digest::{Algorithm, Digest};
+
+    const A: &str = "900150983cd24fb0d6963f7d28e17f72";
+    const B: &str = "00000000000000000000000000000000";
+
+    fn md5(digits: &str) -> Digest {
+        Digest { algorithm: Algorithm::Md5, digits: digits.to_owned() }
+    }
+
+    fn look_up(list: &str, name: Option<&str>) -> Result<String, Missing> {
+        let expected = Expected::of(list.as_bytes(), Algorithm::Md5, Untagged::Count);
+        expected.digits_of(name.map(str::as_bytes)).map(str::to_owned)
+    }
+
+    #[test]
+    fn one_digest_is_written_plain_and_several_are_tagged() {
+        assert_eq!(digest_list(&[md5(A)], b"d/a b"), format!("{A}  d/a b\n").into_bytes());
+        let crc = Digest { algorithm: Algorithm::Crc32, digits: "cbf43926".to_owned() };
+        assert_eq!(digest_list(std::slice::from_ref(&crc), b"a"), b"CRC32 (a) = cbf43926\n");
+        assert_eq!(
+            digest_list(&[md5(A), crc], b"a\nb"),
+            format!("\\MD5 (a\\nb) = {A}\n\\CRC32 (a\\nb) = cbf43926\n").into_bytes()
+        );
+        assert_eq!(digest_list(&[md5(A)], b"\\\r"), format!("\\{A}  \\\\\\r\n").into_bytes());
+        assert_eq!(line(&md5(A), b"a\x1b"), format!("md5 {A}  \"a\\x1b\""));
+    }
+
+    #[test]
+    fn what_was_written_is_found_again_whatever_the_name() {
+        for name in ["a", "-", "a\nb", "\\", "\\n", " a ", "*a", "a) = 0", "(", "a\r", "d/a", "ß"] {
+            for digests in [vec![md5(A)], vec![md5(A), Digest { algorithm: Algorithm::Sha1, ..md5(A) }]] {
+                let mut list = digest_list(&digests, name.as_bytes());
+                list.extend_from_slice(format!("{B}  other\nMD5 (more) = {B}\n").as_bytes());
+                let list = String::from_utf8(list).unwrap();
+                assert_eq!(look_up(&list, Some(name)).as_deref(), Ok(A), "{list}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_form_that_tools_write_is_read() {
+        let capitals = A.to_uppercase();
+        for text in [
+            format!("{A}  a"),
+            format!("{A} *a"),
+            format!("{A} a"),
+            format!("  {capitals}  a\r"),
+            format!("MD5 (a) = {A}"),
+            format!("MD5(a)= {A}"),
+        ] {
+            let list = format!("# a comment\n\n{B}  b\n{text}\n");
+            assert_eq!(look_up(&list, Some("a")).as_deref(), Ok(A), "{text}");
+        }
+        let of = |list: &[u8], algorithm| {
+            let expected = Expected::of(list, algorithm, Untagged::Count);
+            expected.digits_of(None).map(str::to_owned)
+        };
+        assert_eq!(of(b"XXH3_ab6e5f64077e7d8a  a", Algorithm::Xxh3).as_deref(), Ok("ab6e5f64077e7d8a"));
+        let openssl = format!("SHA2-256(a)= {A}{A}");
+        assert_eq!(of(openssl.as_bytes(), Algorithm::Sha256), Ok(format!("{A}{A}")));
+        assert_eq!(of(openssl.as_bytes(), Algorithm::Blake3), Err(Missing::All));
+    }
+
+    #[test]
+    fn a_very_name_goes_before_a_base_name() {
+        let list = format!("{B}  other/a\n{A}  d/a\n{B}  b\n");
+        assert_eq!(look_up(&list, Some("d/a")).as_deref(), Ok(A));
+        assert_eq!(look_up(&list, Some("x/b")).as_deref(), Ok(B));
+        assert_eq!(look_up(&list, Some("a")), Err(Missing::Doubtful));
+        assert_eq!(look_up(&list, Some("c")), Err(Missing::Name("other/a, d/a, b".to_owned())));
+        assert_eq!(look_up(&list, None), Err(Missing::Name("other/a, d/a, b".to_owned())));
+    }
+
+    #[test]
+    fn a_line_that_is_the_only_one_counts_whatever_its_name() {
+        for list in [format!("{A}  x\n"), A.to_owned(), format!("{B}{B}  a\n{A}  x\n")] {
+            assert_eq!(look_up(&list, Some("a")).as_deref(), Ok(A), "{list}");
+            assert_eq!(look_up(&list, None).as_deref(), Ok(A), "{list}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_line_of_a_list_is_none() {
+        for list in ["", "\n\n", "text", &A[1..], &format!("{A}0  a"), &format!("\\{A}  a\\"), "MD5 (a) = "] {
+            assert_eq!(look_up(list, Some("a")), Err(Missing::All), "{list}");
+        }
+        let untagged = Expected::of(format!("{A}  a").as_bytes(), Algorithm::Md5, Untagged::AreLeftOut);
+        assert_eq!(untagged.digits_of(Some(b"a")), Err(Missing::All));
+    }
+
+    #[test]
+    fn of_many_names_a_few_are_told() {
+        let list: String = (0..7).map(|number| format!("{number:032}  n{number}\n")).collect();
+        let told = "n0, n1, n2, n3, n4 and 2 more".to_owned();
+        assert_eq!(look_up(&list, Some("a")), Err(Missing::Name(told)));
+    }
+}
