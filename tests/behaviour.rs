@@ -8,6 +8,8 @@ mod examples;
 mod faults;
 mod generated;
 mod harness;
+#[cfg(feature = "hash")]
+mod hash;
 mod interop;
 mod memory;
 mod names;

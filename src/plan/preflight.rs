@@ -185,15 +185,15 @@ impl<'a> Flight<'a> {
         let outputs = std::mem::take(&mut self.facts.outputs);
         for (at, output) in outputs.iter().enumerate() {
             let Some(identity) = &output.identity else { continue };
-            if self.inputs.contains(identity) {
-                let help = match output.fate {
-                    Fate::Create | Fate::Replace { .. } => continue,
-                    Fate::Append { .. } => "append to another file",
-                    Fate::Overwrite => "without `--in-place` it is replaced when all of it has been read",
-                    Fate::Direct => "`| write FILE` replaces it when all of it has been read",
-                };
+            let help = match output.fate {
+                Fate::Create | Fate::Replace { .. } => None,
+                Fate::Append { .. } => Some("append to another file"),
+                Fate::Overwrite => Some("without `--in-place` it is replaced when all of it has been read"),
+                Fate::Direct => Some("`| write FILE` replaces it when all of it has been read"),
+            };
+            if help.is_some() && self.inputs.contains(identity) {
                 let message = format!("{}: is the input, and would change while it is read", output.name);
-                self.problem(output.stage, Exit::Usage, message, Some(help));
+                self.problem(output.stage, Exit::Usage, message, help);
             }
             let other = outputs[..at].iter().find(|other| other.identity.as_ref() == Some(identity));
             if let Some(other) = other {
@@ -377,6 +377,8 @@ mod tests {
             );
         }
         assert_eq!(problem(&place, "tee { stdout }"), "2 standard output: stdout (stage 2) writes it, too");
+        let told = problem(&place, "read {}/a | tee {}/a | write {}/./a");
+        assert!(told.starts_with("2 ./a: is the file that tee (stage 2) writes as"), "{told}");
         assert!(look(&place, "tee /dev/null | write /dev/null").is_ok());
     }
 

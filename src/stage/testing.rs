@@ -53,7 +53,10 @@ pub(super) struct Outcome {
     pub(super) lengths: Vec<usize>,
     /// What came out on each branch, and whether it ended as finished.
     pub(super) branches: Vec<(Vec<u8>, bool)>,
-    /// What it has to tell.
+    /// What it has to tell at the end of a run.
+    #[cfg_attr(not(feature = "hash"), expect(dead_code, reason = "no other stage tells anything"))]
+    /// What it has to tell at the end of a run.
+    #[cfg_attr(not(feature = "hash"), expect(dead_code, reason = "no other stage tells anything"))]
     pub(super) notes: Vec<String>,
 }
 
