@@ -1,13 +1,14 @@
 //! What a stage is to the rest of the program, and what the rest is to a stage.
 //! Holds no behaviour of any stage, and no wiring.
 
+use super::notes::Notes;
 use crate::flow::{Alarm, Clock, Closed, Inlet, Medium, Outlet, StageGauge, Woken, Workers};
 use nix::poll::{PollFlags, PollTimeout};
 use std::fmt;
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A stage's place in a chain.
@@ -318,28 +319,6 @@ pub struct Registered {
     pub takes_extents: bool,
     /// What it has to tell at the end of the run.
     pub notes: Notes,
-}
-
-/// Lines that a stage adds while it runs and that people are told at the end of the run, with or without a report. They
-/// are dropped when the run is given up, or the stage fails.
-#[derive(Debug, Clone, Default)]
-pub struct Notes(Arc<Mutex<Vec<String>>>);
-
-impl Notes {
-    /// Adds a line, which may hold anything a terminal would obey: whoever shows it sees to that.
-    pub fn add(&self, line: String) {
-        self.lines().push(line);
-    }
-
-    /// The lines so far; none is left.
-    pub fn take(&self) -> Vec<String> {
-        std::mem::take(&mut self.lines())
-    }
-
-    fn lines(&self) -> std::sync::MutexGuard<'_, Vec<String>> {
-        // Whole lines are pushed: a panic elsewhere leaves no half of one.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 /// What a stage may use while it opens.

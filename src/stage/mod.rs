@@ -21,6 +21,7 @@ mod hash;
 mod head;
 mod level;
 mod lower;
+mod notes;
 mod outside;
 mod pass;
 mod prose;
@@ -41,11 +42,12 @@ mod write;
 
 pub use arguments::{DATA_MARK, PathArgument, TextArgument};
 pub use contract::{
-    Body, Commit, Context, Destination, Entry, Example, Existing, Feed, Groups, How, Nature, Notes, Opening,
+    Body, Commit, Context, Destination, Entry, Example, Existing, Feed, Groups, How, Nature, Opening,
     Published, Registered, Role, Stage, Touch,
 };
 
 pub use fault::{Fault, ReaderGone};
+pub use notes::Notes;
 
 /// Every stage, in alphabetical order.
 pub const TABLE: &[Entry] = &[

@@ -192,7 +192,7 @@ fn plain(line: &[u8], algorithm: Algorithm) -> Option<Parts<'_>> {
         Algorithm::Xxh3 => line.strip_prefix(XXH3_MARK).unwrap_or(line),
         _ => line,
     };
-    let end = line.iter().position(|byte| byte.is_ascii_whitespace()).unwrap_or(line.len());
+    let end = line.iter().position(u8::is_ascii_whitespace).unwrap_or(line.len());
     let digits = digits(&line[..end], algorithm)?;
     let name = match &line[end..] {
         [b' ', b' ' | b'*', name @ ..] | [b' ', name @ ..] if !name.is_empty() => Some(name),
