@@ -180,6 +180,21 @@ fn everything_is_read_though_standard_output_was_closed() {
 }
 
 #[test]
+fn a_list_goes_to_a_pipe_that_somebody_reads_and_comes_from_one() {
+    let world = World::new().with("in", "some");
+    world
+        .shell("mkfifo fifo; weir -q 'read in | hash md5 -o /dev/fd/3 | discard' 3>&1 | md5sum -c")
+        .run()
+        .with_code(0);
+    let ran = world.weir("read in | hash md5 -o fifo | discard").run().with_code(1);
+    ran.saying("hash (stage 2): fifo: nobody reads it");
+    let ran = world.weir("read in | hash md5 --check fifo | discard").run().with_code(1);
+    ran.saying("fifo: holds no md5 digest");
+    let chain = "read in | hash md5 --check /dev/fd/3 | discard";
+    world.shell(&format!("md5sum in | weir -q '{chain}' 3<&0")).run().quietly();
+}
+
+#[test]
 fn a_run_that_is_given_up_tells_no_digest() {
     let world = World::new();
     let call = world.weir("hash md5 -o list | discard");

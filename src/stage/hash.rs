@@ -217,7 +217,7 @@ fn differs(digest: &Digest, other: &str, by: &str) -> Fault {
         .help("the data is not what was meant, or it was damaged on its way: fetch or copy it again")
 }
 
-/// The list to be written: beside its place, or a device.
+/// The list to be written: beside its place, or at once where nothing can be put in place.
 fn open_list(path: &PathArgument, opening: &mut Opening<'_>) -> anyhow::Result<Arc<Target>> {
     match locate(&path.path)? {
         Place::File(place) => {
@@ -231,9 +231,9 @@ fn open_list(path: &PathArgument, opening: &mut Opening<'_>) -> anyhow::Result<A
             opening.commit(Box::new(commit));
             Ok(target)
         }
-        Place::Device => Ok(Arc::new(device(&path.path, opening)?)),
-        Place::Fifo | Place::Block => {
-            let fault = Fault::failed("is no regular file").of(path.to_string());
+        Place::Device | Place::Fifo => Ok(Arc::new(device(&path.path, opening)?)),
+        Place::Block => {
+            let fault = Fault::overwrite("is a block device").of(path.to_string());
             Err(fault.help("`-o` writes a file").into())
         }
     }
