@@ -9,6 +9,8 @@ mod faults;
 mod files;
 mod generated;
 mod harness;
+#[cfg(feature = "hash")]
+mod hash;
 mod interop;
 mod memory;
 mod names;

@@ -13,6 +13,8 @@ pub struct Report {
     pub failures: Vec<Failure>,
     /// What became of each lasting output, and of what cannot be undone.
     pub outputs: Vec<Output>,
+    /// What stages had to tell, in their order: each a line, as it came.
+    pub notes: Vec<String>,
     /// All counters, settled.
     pub reading: Reading,
 }

@@ -10,7 +10,7 @@ use super::stall::StallWatch;
 use super::thread::Ended;
 use crate::exit::Exit;
 use crate::flow::{Closed, Link, Reading};
-use crate::stage::{Commit, Published, Removal, SourceFile};
+use crate::stage::{Commit, Notes, Published, Removal, SourceFile};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
@@ -98,6 +98,8 @@ pub(super) struct Holdings {
     pub(super) removals: Vec<Arc<Removal>>,
     /// Whether the source ends only when it is told to.
     pub(super) is_endless: bool,
+    /// One for each stage.
+    pub(super) notes: Vec<Notes>,
 }
 
 /// An output that cannot be undone, and the stage that writes it.
@@ -346,7 +348,9 @@ impl<'a> Running<'a> {
         self.failures.sort_by_key(|(at_nanos, _)| *at_nanos);
         let mut failures: Vec<Failure> = self.failures.drain(..).map(|(_, failure)| failure).collect();
         let removals = std::mem::take(&mut self.holdings.removals);
-        let is_whole = |owned: &Owned| self.shared.was_taken_whole(owned.stage);
+        // What a filter writes beside its output, such as a digest, does not hold what was read.
+        let is_sink = |stage: usize| self.shared.scheme.stages[stage].outputs.is_empty();
+        let is_whole = |owned: &Owned| is_sink(owned.stage) && self.shared.was_taken_whole(owned.stage);
         let used = if self.holdings.owned.iter().any(is_whole) { Use::Whole } else { Use::Part };
         let (mut whole, mut broken) = self.sort_commits(&mut failures);
         let mut left = commits::discard(&mut broken);
@@ -385,7 +389,19 @@ impl<'a> Running<'a> {
             (None, None) => Outcome::Done,
         };
         let reading = self.stalled.take().unwrap_or_else(|| self.shared.reading());
-        Report { outcome, failures, outputs, reading }
+        let notes = self.notes();
+        Report { outcome, failures, outputs, notes, reading }
+    }
+
+    /// What stages had to tell that ended well in a scope that did. A run that was given up tells nothing.
+    fn notes(&self) -> Vec<String> {
+        let is_well = |stage: usize| {
+            self.cancelled.is_none()
+                && self.ended_well[stage]
+                && !self.scopes.has_failed(self.scopes.of(stage))
+        };
+        let notes = self.holdings.notes.iter().enumerate().filter(|(stage, _)| is_well(*stage));
+        notes.flat_map(|(_, notes)| notes.take()).collect()
     }
 
     /// The commits to publish and those to drop. One whose stage did not end well is dropped whatever the reason.

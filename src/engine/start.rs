@@ -9,10 +9,11 @@ use super::shared::Shared;
 use super::thread::{self, Ends, Place};
 use super::wiring;
 use crate::diagnostic::printable;
-use crate::flow::{Reading, Scheme, Workers};
+use crate::flow::{Outlet, Reading, Scheme, Workers};
 use crate::plan::Plan;
 use crate::stage::{Body, Calls, Context, Opening, Registered, Stage, Touch};
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -43,10 +44,11 @@ pub fn start<'a>(plan: Plan, process: &'a Process, settings: &Settings) -> Resul
 
     let mut holdings = Holdings { is_endless: plan.is_endless(), ..Holdings::default() };
     let mut ready = Vec::new();
+    let mut files: Vec<_> = (0..plan.stages.len()).map(|stage| plan.file_of_bytes(stage)).collect();
     for (stage, (planned, loose)) in plan.stages.into_iter().zip(loose).enumerate() {
-        let input = planned.input;
+        let given = Given { branches: loose.branches, input: planned.input, file: files[stage].take() };
         let body = holdings
-            .open(stage, planned.stage, loose.branches, input, process.umask, &shared)
+            .open(stage, planned.stage, given, process.umask, &shared)
             .map_err(|error| Box::new(unopened(&shared, stage, &error, &mut holdings)))?;
         ready.push((body, loose.main));
     }
@@ -68,27 +70,39 @@ pub fn start<'a>(plan: Plan, process: &'a Process, settings: &Settings) -> Resul
     Ok(running)
 }
 
+/// What a stage is given beside its arguments.
+struct Given {
+    branches: Vec<Outlet>,
+    /// The link it reads.
+    input: Option<usize>,
+    /// The file that holds what it reads.
+    file: Option<PathBuf>,
+}
+
 impl Holdings {
     fn open(
         &mut self,
         index: usize,
         stage: Box<dyn Stage>,
-        branches: Vec<crate::flow::Outlet>,
-        input: Option<usize>,
+        given: Given,
         umask: u32,
         shared: &Shared,
     ) -> anyhow::Result<Body> {
         let mut registered = Registered::default();
-        let opening = Opening::new(umask, branches, &mut registered);
-        let body = stage.open(&mut opening.reading(self.source.clone()));
+        let opening = Opening::new(umask, given.branches, &mut registered);
+        let mut opening = opening.reading(self.source.clone());
+        opening.file_of_bytes = given.file;
+        let body = stage.open(&mut opening);
+        drop(opening);
         if let Some(source) = registered.source {
             self.source = Some(Arc::new(source));
         }
         self.removals.extend(registered.removals);
+        self.notes.push(registered.notes);
         self.owned.extend(registered.commits.into_iter().map(|commit| Owned { stage: index, commit }));
         self.irrevocable
             .extend(registered.irrevocable.into_iter().map(|name| Irrevocable { stage: index, name }));
-        let input = input.map(|link| &shared.links[link]);
+        let input = given.input.map(|link| &shared.links[link]);
         if let Some(link) = input.filter(|_| registered.takes_extents) {
             link.take_extents();
         }
@@ -150,6 +164,7 @@ fn unopened(shared: &Shared, stage: usize, error: &anyhow::Error, holdings: &mut
         outcome: Outcome::Failed(failure.exit),
         failures: vec![failure],
         outputs,
+        notes: Vec::new(),
         reading: shared.reading(),
     }
 }
@@ -163,5 +178,11 @@ fn unwired(scheme: &Arc<Scheme>, error: io::Error) -> Report {
         scheme: Arc::clone(scheme),
         ..Reading::default()
     };
-    Report { outcome: Outcome::Failed(failure.exit), failures: vec![failure], outputs: Vec::new(), reading }
+    Report {
+        outcome: Outcome::Failed(failure.exit),
+        failures: vec![failure],
+        outputs: Vec::new(),
+        notes: Vec::new(),
+        reading,
+    }
 }

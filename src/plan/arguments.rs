@@ -205,15 +205,16 @@ impl Blame<'_> {
         let argument = self.string(ContextKind::InvalidArg).unwrap_or_default();
         let Some(value) = self.string(ContextKind::InvalidValue) else {
             // The argument's own words: they name it, and clap adds nothing.
-            let empty =
-                self.written.words.iter().find(|word| matches!(word.bytes.as_slice(), [] | [DATA_MARK]));
-            let span = empty.map_or(&self.written.name, |word| &word.span).clone();
+            let words = &self.written.words;
+            let empty = words.iter().position(|word| matches!(word.bytes.as_slice(), [] | [DATA_MARK]));
+            let at = empty.or_else(|| self.flag(&argument, 0));
+            let span = at.map_or(&self.written.name, |at| &words[at].span).clone();
             return Mistake::error(span, self.sentence()).help(format!("usage: {usage}"));
         };
         let flag = self.flag(&argument, 0);
         let has_word = self.equal(&value, flag.unwrap_or(0));
         let glued = flag.filter(|&at| self.written.words[at].value().as_deref() == Some(&*shown(&value)));
-        let place = glued.or(has_word).or(flag);
+        let place = glued.or(has_word).or(flag).or_else(|| self.listed(&value));
         let span = place.map_or(&self.written.name, |at| &self.written.words[at].span).clone();
         if value.is_empty() && glued.is_none() && has_word.is_none() {
             return Mistake::error(span, format!("`{argument}` needs a value"))
@@ -304,6 +305,12 @@ impl Blame<'_> {
     fn equal(&self, value: &str, from: usize) -> Option<usize> {
         let at = self.written.words.iter().skip(from).position(|word| word.text() == shown(value));
         at.map(|at| at + from)
+    }
+
+    /// The first word that is a list, with commas between, and `value` in it.
+    fn listed(&self, value: &str) -> Option<usize> {
+        let is_it = |word: &Argument| word.text().split(',').any(|item| item == shown(value));
+        self.written.words.iter().position(is_it)
     }
 
     fn string(&self, kind: ContextKind) -> Option<String> {

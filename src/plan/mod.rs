@@ -2,6 +2,7 @@
 //! Opens nothing and starts nothing; all but `preflight`, `source`, `destination` and `target`, which look at the file system, is pure.
 
 mod arguments;
+mod bytes;
 mod check;
 mod destination;
 mod dry_run;

@@ -8,7 +8,7 @@ use super::source;
 use super::target::{Identity, cause, may};
 use crate::diagnostic::printable;
 use crate::exit::Exit;
-use crate::stage::Touch;
+use crate::stage::{Role, Touch};
 use crate::units::size;
 use nix::sys::stat::{SFlag, fstat};
 use nix::sys::statvfs::statvfs;
@@ -138,7 +138,9 @@ impl<'a> Flight<'a> {
             Touch::Write(destination) => match look(&destination, stage) {
                 Ok(looked) => {
                     let name = name_of(&destination.path);
-                    self.directories.extend(looked.directory.map(|directory| (stage, directory)));
+                    // What a stage writes beside its output is not as large as what it is given.
+                    let directory = looked.directory.filter(|_| self.plan.stages[stage].role() == Role::Sink);
+                    self.directories.extend(directory.map(|directory| (stage, directory)));
                     let (fate, identity) = (looked.fate, looked.identity);
                     self.facts.outputs.push(OutputFact { stage, name, fate, identity });
                 }
@@ -192,23 +194,21 @@ impl<'a> Flight<'a> {
         let outputs = std::mem::take(&mut self.facts.outputs);
         for (at, output) in outputs.iter().enumerate() {
             let Some(identity) = &output.identity else { continue };
-            if self.inputs.contains(identity) {
-                let help = match output.fate {
-                    Fate::Replace { .. } if self.plan.removes_its_input() => {
-                        let message =
-                            format!("{}: is the input, and would be removed in the end", output.name);
-                        let help =
-                            Some("leave `--remove` out: it is replaced, and nothing else is left of it");
-                        self.problem(output.stage, Exit::Usage, message, help);
-                        continue;
-                    }
-                    Fate::Create | Fate::Replace { .. } => continue,
-                    Fate::Append { .. } => "append to another file",
-                    Fate::Overwrite => "without `--in-place` it is replaced when all of it has been read",
-                    Fate::Direct => "`| write FILE` replaces it when all of it has been read",
-                };
+            let help = match output.fate {
+                Fate::Replace { .. } if self.plan.removes_its_input() && self.inputs.contains(identity) => {
+                    let message = format!("{}: is the input, and would be removed in the end", output.name);
+                    let help = Some("leave `--remove` out: it is replaced, and nothing else is left of it");
+                    self.problem(output.stage, Exit::Usage, message, help);
+                    continue;
+                }
+                Fate::Create | Fate::Replace { .. } => None,
+                Fate::Append { .. } => Some("append to another file"),
+                Fate::Overwrite => Some("without `--in-place` it is replaced when all of it has been read"),
+                Fate::Direct => Some("`| write FILE` replaces it when all of it has been read"),
+            };
+            if help.is_some() && self.inputs.contains(identity) {
                 let message = format!("{}: is the input, and would change while it is read", output.name);
-                self.problem(output.stage, Exit::Usage, message, Some(help));
+                self.problem(output.stage, Exit::Usage, message, help);
             }
             let other = outputs[..at].iter().find(|other| other.identity.as_ref() == Some(identity));
             if let Some(other) = other {
@@ -222,7 +222,11 @@ impl<'a> Flight<'a> {
         {
             self.twice(second, first);
         }
-        if self.plan.removes_its_input() && outputs.iter().all(|output| output.fate == Fate::Direct) {
+        // What a filter writes beside its output, such as a digest, does not hold what was read.
+        let lasts = |output: &OutputFact| {
+            output.fate != Fate::Direct && self.plan.stages[output.stage].role() == Role::Sink
+        };
+        if self.plan.removes_its_input() && !outputs.iter().any(lasts) {
             let message = "what `--remove` removes would be lost: no output is a file".to_string();
             self.problem(0, Exit::Usage, message, Some("write a file, or leave `--remove` out"));
         }
@@ -396,6 +400,8 @@ mod tests {
             );
         }
         assert_eq!(problem(&place, "tee { stdout }"), "2 standard output: stdout (stage 2) writes it, too");
+        let told = problem(&place, "read {}/a | tee {}/a | write {}/./a");
+        assert!(told.starts_with("2 ./a: is the file that tee (stage 2) writes as"), "{told}");
         assert!(look(&place, "tee /dev/null | write /dev/null").is_ok());
     }
 

@@ -33,7 +33,8 @@ fn written(planned: &Planned) -> Vec<Destination> {
 fn never_appears(source: &Planned, planned: &Planned) -> Option<Mistake> {
     let span = planned.span.clone()?;
     let destination = written(planned).into_iter().find(|written| written.how == How::Replace)?;
-    if !source.stage.is_endless() {
+    // What a filter writes beside its output, such as a digest, is for the end in any case.
+    if !source.stage.is_endless() || planned.role() != Role::Sink {
         return None;
     }
     let file = printable(destination.path.as_os_str().as_bytes());
@@ -51,7 +52,9 @@ fn never_appears(source: &Planned, planned: &Planned) -> Option<Mistake> {
 /// An input that is removed, and no output that lasts.
 fn nothing_lasts(plan: &Plan, source: &Planned) -> Option<Mistake> {
     let span = source.span.clone()?;
-    if !source.stage.removes_its_input() || plan.stages.iter().any(|planned| !written(planned).is_empty()) {
+    // What a filter writes beside its output, such as a digest, does not hold what was read.
+    let lasts = |planned: &Planned| planned.role() == Role::Sink && !written(planned).is_empty();
+    if !source.stage.removes_its_input() || plan.stages.iter().any(lasts) {
         return None;
     }
     let mistake = Mistake::error(span, format!("what `{}` removes would be lost", source.name))

@@ -41,10 +41,12 @@ pub(super) static TABLE: &[Entry] = &[
     entry(Entry::of::<Gunzip>("gunzip", Role::Filter), Nature::Decompressor, Groups::None),
     entry(Entry::of::<Gzip>("gzip", Role::Filter), Nature::Compressor, Groups::None),
     entry(Entry::of::<Read>("read", Role::Source), Nature::Neutral, Groups::None),
+    entry(Entry::of::<Spool>("spool", Role::Filter), Nature::Neutral, Groups::None),
     entry(Entry::of::<Stdin>("stdin", Role::Source), Nature::Neutral, Groups::None),
     entry(Entry::of::<Stdout>("stdout", Role::Sink), Nature::Neutral, Groups::None),
     entry(Entry::of::<Tee>("tee", Role::Filter), Nature::Neutral, Groups::Branches),
     entry(Entry::of::<Upper>("upper", Role::Filter), Nature::Text, Groups::None),
+    entry(Entry::of::<Vouch>("vouch", Role::Filter), Nature::Neutral, Groups::None),
     entry(Entry::of::<Write>("write", Role::Sink), Nature::Neutral, Groups::None),
 ];
 
@@ -69,6 +71,9 @@ struct Buffer {
     start: u8,
 }
 stage!(Buffer {
+    fn passes_unchanged(&self) -> bool {
+        true
+    }
     fn feed(&self) -> Feed {
         Feed { high_bytes: usize::try_from(self.size).ok(), start_percent: self.start }
     }
@@ -142,6 +147,15 @@ stage!(Read {
     }
 });
 
+/// Hold everything
+#[derive(Debug, clap::Parser)]
+struct Spool {}
+stage!(Spool {
+    fn holds_back(&self) -> bool {
+        true
+    }
+});
+
 /// Read standard input
 #[derive(Debug, clap::Parser)]
 struct Stdin {}
@@ -169,6 +183,9 @@ struct Tee {
     paths: Vec<TextArgument>,
 }
 stage!(Tee {
+    fn passes_unchanged(&self) -> bool {
+        true
+    }
     fn size_after(&self, input: Option<u64>) -> Option<u64> {
         input
     }
@@ -181,6 +198,18 @@ stage!(Tee {
 #[derive(Debug, clap::Parser)]
 struct Upper {}
 stage!(Upper {});
+
+/// Check at the end
+#[derive(Debug, clap::Parser)]
+struct Vouch {}
+stage!(Vouch {
+    fn passes_unchanged(&self) -> bool {
+        true
+    }
+    fn vouches_at_the_end(&self) -> bool {
+        true
+    }
+});
 
 /// Write a file
 #[derive(Debug, clap::Parser)]

@@ -1,5 +1,5 @@
-//! Chains that are legal and surely not meant: compressed bytes changed, or compressed again, or a name that promises what
-//! nothing in the chain does.
+//! Chains that are legal and surely not meant: compressed bytes changed, or compressed again, a name that promises what
+//! nothing in the chain does, bytes that leave before it is known whether they are the right ones.
 //! Judges by what the stage table says of each stage, and by the names of files; looks into none.
 
 use super::Plan;
@@ -31,12 +31,24 @@ enum Content {
 /// Adds what it finds to the plan's warnings, and notes for every stage what compressed its input.
 pub(super) fn look_for(plan: &mut Plan) {
     let mut contents: Vec<Content> = Vec::with_capacity(plan.stages.len());
+    // For what each stage gives: the stage that will know at its end whether it is the right thing.
+    let mut doubts: Vec<Option<usize>> = Vec::with_capacity(plan.stages.len());
     for at in 0..plan.stages.len() {
         let given = plan.writer_of(at).map_or_else(|| source(plan, at), |from| contents[from].clone());
         if let Content::Compressed(by) = given {
             plan.stages[at].compressed_by = Some(by);
         }
         plan.warnings.extend(warning(plan, at, &given));
+        let doubted = plan.writer_of(at).and_then(|from| doubts[from]);
+        if let Some(by) = doubted {
+            plan.warnings.extend(leaves_too_early(plan, at, by));
+        }
+        let stage = &plan.stages[at].stage;
+        doubts.push(match (stage.vouches_at_the_end(), stage.holds_back()) {
+            (true, _) => Some(at),
+            (_, true) => None,
+            _ => doubted,
+        });
         contents.push(match plan.stages[at].entry.nature {
             Nature::Neutral => given,
             Nature::Text => Content::Changed(at),
@@ -126,6 +138,25 @@ fn warning(plan: &Plan, at: usize, given: &Content) -> Option<Mistake> {
     }
 }
 
+/// What is odd about the stage at `at` when only the end will tell the stage `by` whether its bytes are right.
+fn leaves_too_early(plan: &Plan, at: usize, by: usize) -> Option<Mistake> {
+    let stage = &plan.stages[at];
+    let goes_out = |touch: &Touch| matches!(touch, Touch::Stdout { .. });
+    if !stage.stage.touches().iter().any(goes_out) {
+        return None;
+    }
+    let (name, by_name) = (stage.name, plan.stages[by].name);
+    let span = plan.stages[by].span.clone()?;
+    let mistake =
+        Mistake::warning(span, format!("`{name}` gets the bytes before `{by_name}` has checked them"))
+            .label("it knows at the end only")
+            .help(format!("put `spool` behind `{by_name}`: it lets nothing through before that"));
+    Some(match &stage.span {
+        Some(span) => mistake.also(span.clone(), "they leave here at once"),
+        None => mistake,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use crate::diagnostic::{Colour, render};
@@ -177,6 +208,32 @@ weir: warning: `upper` changes what `gzip` compressed
     }
 
     #[test]
+    fn what_leaves_before_it_is_known_to_be_right_is_told() {
+        for text in [
+            "read a | vouch",
+            "read a | vouch | upper | stdout",
+            "read a | vouch | tee { stdout } | write b",
+            "spool | vouch | stdout",
+        ] {
+            let expected = "`stdout` gets the bytes before `vouch` has checked them";
+            assert_eq!(warnings(text), [expected], "{text}");
+        }
+        let text = "vouch | stdout";
+        let expected = "\
+weir: warning: `stdout` gets the bytes before `vouch` has checked them
+ |
+ | vouch | stdout
+ | ^^^^^   ------ they leave here at once
+ | |
+ | it knows at the end only
+ |
+ = help: put `spool` behind `vouch`: it lets nothing through before that
+";
+        let warnings = plan(text).expect("a plan").warnings;
+        assert_eq!(render(text.as_bytes(), &warnings, Colour::Never), expected);
+    }
+
+    #[test]
     fn what_may_well_be_meant_is_left_alone() {
         for text in [
             "read a.gz | gunzip | upper | gzip | write a.gz",
@@ -186,6 +243,9 @@ weir: warning: `upper` changes what `gzip` compressed
             "write b.gz",
             "read a.gz | gunzip | gzip",
             "gzip | gunzip | upper",
+            "vouch | write b",
+            "vouch | spool | upper",
+            "tee { vouch | write a } | stdout",
         ] {
             assert_eq!(warnings(text), [""; 0], "{text}");
         }

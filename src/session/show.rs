@@ -12,7 +12,7 @@ use crate::stage::Touch;
 use crate::verdict::judge;
 use crate::view::tell;
 use crate::view::{
-    DataOn, Detail, Live, LiveSettings, Look, Place, Progress, Terminal, failures, report, status_line,
+    DataOn, Detail, Live, LiveSettings, Look, Place, Progress, Terminal, failures, notes, report, status_line,
 };
 use nix::sys::signal::Signal;
 use std::ffi::OsString;
@@ -104,7 +104,7 @@ impl Shown {
         }
     }
 
-    /// The end of a run: why it failed, then the report if it is wanted.
+    /// The end of a run: the report if it is wanted, what stages have to tell in any case, then why the run failed.
     pub(super) fn end(&self, ended: &Report, text: &[u8], places: &[Place], was_shown: bool) {
         let detail = if self.arguments.is_verbose { Detail::Everything } else { Detail::RootCause };
         let mut said = String::new();
@@ -114,6 +114,8 @@ impl Shown {
                 .filter(Terminal::is_terminal)
                 .map_or(usize::MAX, |terminal| usize::from(terminal.size().0));
             said = report(ended, &judge(&ended.reading, None), columns, self.look);
+        } else if !self.arguments.is_quiet {
+            said = notes(ended, self.look);
         }
         said.push_str(&failures(ended, text, places, detail));
         tell(&said);

@@ -44,6 +44,10 @@ impl Stage for Buffer {
         Feed { high_bytes: Some(high_bytes), start_percent: self.start }
     }
 
+    fn passes_unchanged(&self) -> bool {
+        true
+    }
+
     fn open(self: Box<Self>, _opening: &mut Opening<'_>) -> anyhow::Result<Body> {
         Ok(Body::filter(|inlet, outlet, _context| {
             while let Some(chunk) = inlet.next_chunk()? {

@@ -2,6 +2,7 @@
 //! Holds no behaviour of any stage, and no wiring.
 
 pub use super::context::Context;
+use super::notes::Notes;
 use super::outside::input::{Removal, SourceFile};
 use crate::flow::{Inlet, Outlet};
 use std::fmt;
@@ -155,6 +156,21 @@ pub trait Stage: Send {
     /// The option for which the run must read one file and nothing else ([`Opening::source`]).
     fn needs_one_file(&self) -> Option<&'static str> {
         None
+    }
+
+    /// Whether what it gives is what it takes, byte for byte, when both go to their end.
+    fn passes_unchanged(&self) -> bool {
+        false
+    }
+
+    /// Whether only the end of its input tells it that the bytes it has passed on are the right ones.
+    fn vouches_at_the_end(&self) -> bool {
+        false
+    }
+
+    /// Whether nothing comes out of it before its input has ended well.
+    fn holds_back(&self) -> bool {
+        false
     }
 
     /// Opens what can be opened without waiting, and returns what runs.
@@ -321,6 +337,8 @@ pub struct Registered {
     pub source: Option<SourceFile>,
     /// What it reads and the run removes in the end.
     pub removals: Vec<Arc<Removal>>,
+    /// What it has to tell at the end of the run.
+    pub notes: Notes,
 }
 
 /// What a stage may use while it opens.
@@ -331,13 +349,16 @@ pub struct Opening<'a> {
     /// The outlets of the stage's branches, in order; a stage with groups takes them.
     pub branches: Vec<Outlet>,
     source: Option<Arc<SourceFile>>,
+    /// The file that holds the very bytes the stage is given, as the chain calls it: one that is read, or one that will
+    /// be written. `None` where no name tells.
+    pub file_of_bytes: Option<PathBuf>,
     registered: &'a mut Registered,
 }
 
 impl<'a> Opening<'a> {
     /// For one stage.
     pub fn new(umask: u32, branches: Vec<Outlet>, registered: &'a mut Registered) -> Self {
-        Opening { umask, branches, source: None, registered }
+        Opening { umask, branches, source: None, file_of_bytes: None, registered }
     }
 
     /// The same, in a run that reads `source`.
@@ -375,6 +396,11 @@ impl<'a> Opening<'a> {
     /// Says that the stage asks its inlet for parcels, and has stretches of files moved by the system.
     pub fn take_extents(&mut self) {
         self.registered.takes_extents = true;
+    }
+
+    /// Where the stage leaves what people are told at the end of the run.
+    pub fn notes(&self) -> Notes {
+        self.registered.notes.clone()
     }
 
     /// Says that what the stage writes cannot be taken back; the report then tells how much of it went out.

@@ -12,14 +12,19 @@ mod case;
 mod context;
 mod contract;
 mod deflate;
+#[cfg(feature = "hash")]
+mod digest;
 mod discard;
 mod fault;
 mod generate;
 mod gunzip;
 mod gzip;
+#[cfg(feature = "hash")]
+mod hash;
 mod head;
 mod level;
 mod lower;
+mod notes;
 mod outside;
 mod pass;
 mod prose;
@@ -46,6 +51,7 @@ pub use contract::{
 };
 
 pub use fault::{Fault, ReaderGone};
+pub use notes::Notes;
 pub use outside::input::{NOT_READ, Removal, Removed, SourceFile};
 
 /// Every stage, in alphabetical order.
@@ -56,6 +62,8 @@ pub const TABLE: &[Entry] = &[
     generate::ENTRY,
     gunzip::ENTRY,
     gzip::ENTRY,
+    #[cfg(feature = "hash")]
+    hash::ENTRY,
     head::ENTRY,
     lower::ENTRY,
     pass::ENTRY,

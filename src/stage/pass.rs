@@ -18,6 +18,10 @@ impl Stage for Pass {
         input
     }
 
+    fn passes_unchanged(&self) -> bool {
+        true
+    }
+
     fn open(self: Box<Self>, _opening: &mut Opening<'_>) -> anyhow::Result<Body> {
         Ok(Body::filter(|inlet, outlet, _context| {
             while let Some(chunk) = inlet.next_chunk()? {

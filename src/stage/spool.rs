@@ -31,6 +31,14 @@ impl Stage for Spool {
         input
     }
 
+    fn passes_unchanged(&self) -> bool {
+        true
+    }
+
+    fn holds_back(&self) -> bool {
+        true
+    }
+
     fn open(self: Box<Self>, _opening: &mut Opening<'_>) -> anyhow::Result<Body> {
         Ok(Body::filter(|inlet, outlet, context| spool(inlet, outlet, context, MEMORY_BYTES)))
     }

@@ -73,6 +73,10 @@ impl Stage for Tee {
         self.keep_going
     }
 
+    fn passes_unchanged(&self) -> bool {
+        true
+    }
+
     fn open(self: Box<Self>, opening: &mut Opening<'_>) -> anyhow::Result<Body> {
         let mut branches = Branches::of(opening);
         Ok(Body::filter(move |inlet, outlet, _context| {

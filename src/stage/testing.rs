@@ -53,6 +53,9 @@ pub(super) struct Outcome {
     pub(super) lengths: Vec<usize>,
     /// What came out on each branch, and whether it ended as finished.
     pub(super) branches: Vec<(Vec<u8>, bool)>,
+    /// What it has to tell at the end of a run.
+    #[cfg_attr(not(feature = "hash"), allow(dead_code))]
+    pub(super) notes: Vec<String>,
 }
 
 impl Outcome {
@@ -193,7 +196,8 @@ impl<'a> Trial<'a> {
                 }
             };
             let branches = branch_takes.into_iter().map(|take| take.join().expect("nor does a branch"));
-            Outcome { result, output, lengths, branches: branches.collect() }
+            let notes = registered.notes.take();
+            Outcome { result, output, lengths, branches: branches.collect(), notes }
         })
     }
 }

@@ -43,6 +43,10 @@ impl Stage for Throttle {
         input
     }
 
+    fn passes_unchanged(&self) -> bool {
+        true
+    }
+
     fn open(self: Box<Self>, _opening: &mut Opening<'_>) -> anyhow::Result<Body> {
         let burst_bytes = self.burst.map_or(0, |size| size.bytes);
         let rate = self.rate.bytes;

@@ -129,7 +129,7 @@ mod tests {
         reading.links[0].stall.since_nanos = 1;
         reading.links[1].stall.since_nanos = 1;
         let outputs = vec![Output { name: "data".to_string(), state: OutputState::AsItWas }];
-        Report { outcome, failures, outputs, reading }
+        Report { outcome, failures, outputs, notes: Vec::new(), reading }
     }
 
     #[test]

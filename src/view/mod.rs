@@ -29,7 +29,7 @@ pub use live::{Live, LiveSettings, Progress, Sample};
 pub use look::{Charset, Look};
 pub use picture::{Frame, Size, picture};
 pub use progress::status_line;
-pub use report::report;
+pub use report::{notes, report};
 pub use terminal::{DataOn, Terminal};
 
 /// Writes a text to stderr, with no lock that a view might hold; gives up on a terminal that Ctrl-S has stopped, and on errors.

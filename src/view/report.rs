@@ -25,7 +25,12 @@ pub fn report(report: &Report, verdict: &Verdict, columns: usize, look: Look) ->
             lines.push(clean(&partial(&output.name, bytes), look));
         }
     }
-    lines.into_iter().fold(String::new(), |text, line| text + &line + "\n")
+    lines.into_iter().fold(String::new(), |text, line| text + &line + "\n") + &notes(report, look)
+}
+
+/// What the stages of a run had to tell; every line ends with a line feed.
+pub fn notes(report: &Report, look: Look) -> String {
+    report.notes.iter().fold(String::new(), |text, note| text + &clean(note, look) + "\n")
 }
 
 /// `standard output: partial, 4 096 bytes`.
@@ -35,7 +40,7 @@ pub(super) fn partial(name: &str, bytes: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::report;
+    use super::{notes, report};
     use crate::diagnostic::Colour;
     use crate::engine::{Outcome, Output, OutputState, Report};
     use crate::flow::Medium;
@@ -56,8 +61,13 @@ mod tests {
             Output { name: "standard output".to_string(), state: OutputState::Partial(4096) },
             Output { name: "a".to_string(), state: OutputState::AsItWas },
         ];
-        let ended =
-            Report { outcome: Outcome::HungUp, failures: Vec::new(), outputs: outputs.to_vec(), reading };
+        let ended = Report {
+            outcome: Outcome::HungUp,
+            failures: Vec::new(),
+            outputs: outputs.to_vec(),
+            notes: vec!["md5 00  a\u{1b}[2J".to_string()],
+            reading,
+        };
         let look = Look { charset: Charset::Unicode, colour: Colour::Never };
         let expected = "\
 read    64.0 MiB   16 MiB/s   busy  10%
@@ -69,7 +79,9 @@ stdout  64.0 MiB   16 MiB/s   busy   5%
 limited by gzip (computing); next would be read (computing)
 try: gzip -1
 standard output: partial, 4 096 bytes
+md5 00  a\\x1b[2J
 ";
+        assert_eq!(notes(&ended, look), "md5 00  a\\x1b[2J\n");
         assert_eq!(report(&ended, &verdict, usize::MAX, look), expected);
     }
 
@@ -79,6 +91,7 @@ standard output: partial, 4 096 bytes
             outcome: Outcome::Done,
             failures: Vec::new(),
             outputs: Vec::new(),
+            notes: Vec::new(),
             reading: crate::flow::Reading::default(),
         };
         let verdict = judge(&nothing.reading, None);

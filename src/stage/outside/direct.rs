@@ -13,7 +13,7 @@ use nix::fcntl::OFlag;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Seek, SeekFrom};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -43,14 +43,28 @@ pub(in crate::stage) fn open_stdout(opening: &mut Opening<'_>) -> anyhow::Result
 /// # Errors
 /// Those of opening it.
 pub(in crate::stage) fn open_device(path: &Path, opening: &mut Opening<'_>) -> anyhow::Result<Body> {
+    let target = device(path, opening)?;
+    watch(target.stream(), opening).map_err(|error| Fault::failed(reason(&error)).of(target.subject()))?;
+    Ok(sink_on(target))
+}
+
+/// A device, a file that the kernel makes up, or a FIFO that somebody reads, to be written.
+///
+/// # Errors
+/// Those of opening it; a reader is not waited for.
+pub(in crate::stage) fn device(path: &Path, opening: &mut Opening<'_>) -> anyhow::Result<Target> {
     let subject = printable(path.as_os_str().as_bytes());
     let fault = |error: io::Error| Fault::failed(reason(&error)).of(&subject);
-    let file = open_without_waiting(path).map_err(fault)?;
+    let file = open_without_waiting(path).map_err(|error| match error.raw_os_error() {
+        Some(number) if number == Errno::ENXIO as i32 && is_fifo(path) => {
+            Fault::failed("nobody reads it").of(&subject).help("start its reader first")
+        }
+        _ => fault(error),
+    })?;
     resume(&file, path).map_err(fault)?;
     let stream = Stream::new(Handle::Own(file)).map_err(fault)?;
-    watch(&stream, opening).map_err(fault)?;
     opening.cannot_be_undone(&subject);
-    Ok(sink_on(Target::new(stream, subject)))
+    Ok(Target::new(stream, subject))
 }
 
 /// A sink on a FIFO: it waits in its stage until somebody reads.
@@ -82,6 +96,10 @@ fn watch(stream: &Stream, opening: &mut Opening<'_>) -> io::Result<()> {
         opening.watch(stream.duplicate()?);
     }
     Ok(())
+}
+
+fn is_fifo(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|metadata| metadata.file_type().is_fifo())
 }
 
 fn open_without_waiting(path: &Path) -> io::Result<File> {

@@ -8,6 +8,7 @@
 //! | `origin` | what a source reads |
 //! | `follow`, `watch` | a file that grows, goes and comes again |
 //! | `input` | the run's view of what is read: facts, removal |
+//! | `small` | a file that is needed whole before anything begins |
 //! | `destination` | where a name leads, and what is there |
 //! | `target` | what a sink writes, whole chunks and counted |
 //! | `place`, `beside` | a file written beside its final place, and its commit |
@@ -24,6 +25,8 @@ pub(in crate::stage) mod in_place;
 pub(in crate::stage) mod input;
 pub(in crate::stage) mod origin;
 pub(in crate::stage) mod place;
+#[cfg(feature = "hash")]
+pub(in crate::stage) mod small;
 pub(in crate::stage) mod standard;
 pub(in crate::stage) mod stream;
 pub(in crate::stage) mod target;

@@ -109,7 +109,11 @@ impl Target {
         Ok(())
     }
 
-    fn pour_bytes(&self, mut bytes: &[u8], context: &Context) -> anyhow::Result<()> {
+    /// Writes `bytes`.
+    ///
+    /// # Errors
+    /// As [`Target::pour`].
+    pub(in crate::stage) fn pour_bytes(&self, mut bytes: &[u8], context: &Context) -> anyhow::Result<()> {
         while !bytes.is_empty() {
             let count = self.stream.write(bytes, context).map_err(|error| self.lost(error))?;
             self.took(count, context)?;
