@@ -25,6 +25,7 @@ mod read;
 mod spool;
 mod stdin;
 mod stdout;
+mod tail;
 mod tee;
 #[cfg(test)]
 mod testing;
@@ -58,6 +59,7 @@ pub const TABLE: &[Entry] = &[
     spool::ENTRY,
     stdin::ENTRY,
     stdout::ENTRY,
+    tail::ENTRY,
     tee::ENTRY,
     throttle::ENTRY,
     upper::ENTRY,
