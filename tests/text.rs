@@ -224,9 +224,9 @@ fn a_pattern_that_is_no_utf8_is_an_operand_like_any_other() {
 #[test]
 fn a_chain_of_lines_goes_on_while_its_input_pauses() {
     let world = World::new();
-    // The second line is not written before the first one has come through.
-    let line = "mkfifo back; (echo error 1; read came <back; echo error \"$came\") \
+    // The second line is not written before the first one has come through: six bytes, two whole groups of base64.
+    let line = "mkfifo back; (echo error 123; read came <back; echo error \"$came\") \
         | weir 'grep error | replace error E | base64 --wrap 4 | unbase64 | hex -w 2 | unhex' \
-        | (read first; echo \"$first\"; echo 2 >back; cat)";
-    world.shell(line).run().quietly().giving("E 1\nE 2\n");
+        | (read first; echo \"$first\"; echo 4 >back; cat)";
+    world.shell(line).run().quietly().giving("E 123\nE 4\n");
 }

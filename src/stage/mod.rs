@@ -41,6 +41,8 @@ mod stdin;
 mod stdout;
 mod tail;
 mod tee;
+#[cfg(feature = "text")]
+mod template;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]

@@ -62,7 +62,10 @@ impl Pattern {
         };
         // A newline in a pattern of several lines, `(?x)`, means nothing.
         if bytes.contains(&b'\n') && (words.fixed_strings || !source.contains("(?")) {
-            return Err("a newline, which is in no line\nfor one text or the other, write `one|other`".into());
+            return Err(
+                "a newline, which is in no line\nfor one or the other, write `one|other`, without `-F`"
+                    .into(),
+            );
         }
         let mut builder = RegexBuilder::new(&source);
         match builder.case_insensitive(words.ignore_case).multi_line(true).build() {

@@ -199,7 +199,9 @@ impl Decoder<'_> {
         let fault =
             Fault::refused(format!("`{}` at input byte {place} is no {what}", character.escape_ascii()));
         Err(match (self.format, character) {
-            (Format::Base64, b'-') if place == 0 => fault.help("leave out lines that only frame the text"),
+            (Format::Base64, b'-') if place == 0 => {
+                fault.help("lines that frame the text, such as `-----BEGIN …-----`, are no part of it")
+            }
             (Format::Base64, b'-' | b'_') => {
                 fault.help("if this is the alphabet for URLs, `+` stands for its `-`, and `/` for its `_`")
             }

@@ -9,27 +9,28 @@ fn bytes(count: usize) -> Vec<u8> {
 }
 
 /// `text` in lines, as it should be.
-fn wrapped(text: &str, columns: usize) -> Vec<u8> {
+fn wrapped(text: &str, columns: u64) -> Vec<u8> {
     if columns == 0 {
         return text.as_bytes().to_vec();
     }
+    let columns = usize::try_from(columns).unwrap();
     text.as_bytes().chunks(columns).flat_map(|line| [line, b"\n"].concat()).collect()
 }
 
 #[test]
 fn every_length_is_encoded_in_lines_and_comes_back() {
-    for count in (0..=120).chain([4095, 4096, 4097, 10_000]) {
+    for count in (0..=20).chain([57, 58, 4095, 4096, 4097, 10_000]) {
         let plain = bytes(count);
         for (name, text) in [("base64", BASE64.encode(&plain)), ("hex", HEXLOWER.encode(&plain))] {
-            for columns in [0, 1, 4, 5, 75, 76, 77, 1_000_000] {
+            for columns in [0, 1, 5, 76, u64::MAX] {
                 let call = format!("{name} --wrap {columns}");
                 let expected = wrapped(&text, columns);
-                for size in [1, 2, 7, 4093] {
+                for size in [1, 7, 4093] {
                     assert!(run(&call, &cut(&plain, size)).output == expected, "{call}, {count} by {size}");
                 }
                 let known = stage(&call).unwrap().size_after(Some(count as u64));
                 assert_eq!(known, Some(expected.len() as u64), "{call} of {count} bytes");
-                for size in [1, 3, 76, 4093] {
+                for size in [1, 76, 4093] {
                     let back = run(&format!("un{name}"), &cut(&expected, size));
                     assert_eq!(back.failure(), None, "{call}, {count} by {size}");
                     assert!(back.output == plain, "{call}, {count} by {size}");
@@ -121,7 +122,7 @@ fn white_space_is_no_part_of_the_text() {
 
 #[test]
 fn no_changed_character_gives_the_same_bytes_or_more_unseen() {
-    let plain = bytes(64);
+    let plain = bytes(7);
     let text = BASE64.encode(&plain).into_bytes();
     for index in 0..text.len() {
         for byte in 0..=255 {
