@@ -16,6 +16,8 @@ mod memory;
 mod names;
 mod readme;
 mod terminal;
+#[cfg(all(feature = "encode", feature = "text"))]
+mod text;
 mod tidy;
 mod tty;
 mod verdicts;

@@ -35,6 +35,7 @@ const fn entry(entry: Entry, nature: Nature, groups: Groups) -> Entry {
 }
 
 pub(super) static TABLE: &[Entry] = &[
+    entry(Entry::of::<Coding>("base64", Role::Filter), Nature::Encoder, Groups::None),
     entry(Entry::of::<Buffer>("buffer", Role::Filter), Nature::Neutral, Groups::None),
     entry(Entry::of::<Branch>("branch", Role::Sink), Nature::Neutral, Groups::Branches),
     entry(Entry::of::<Generate>("generate", Role::Source), Nature::Neutral, Groups::None),
@@ -45,6 +46,7 @@ pub(super) static TABLE: &[Entry] = &[
     entry(Entry::of::<Stdin>("stdin", Role::Source), Nature::Neutral, Groups::None),
     entry(Entry::of::<Stdout>("stdout", Role::Sink), Nature::Neutral, Groups::None),
     entry(Entry::of::<Tee>("tee", Role::Filter), Nature::Neutral, Groups::Branches),
+    entry(Entry::of::<Coding>("unbase64", Role::Filter), Nature::Decoder, Groups::None),
     entry(Entry::of::<Upper>("upper", Role::Filter), Nature::Text, Groups::None),
     entry(Entry::of::<Vouch>("vouch", Role::Filter), Nature::Neutral, Groups::None),
     entry(Entry::of::<Write>("write", Role::Sink), Nature::Neutral, Groups::None),
@@ -83,6 +85,11 @@ stage!(Buffer {
 #[derive(Debug, clap::Parser)]
 struct Branch {}
 stage!(Branch {});
+
+/// Make text of bytes, or bytes of text
+#[derive(Debug, clap::Parser)]
+struct Coding {}
+stage!(Coding {});
 
 /// Make bytes up
 #[derive(Debug, clap::Parser)]

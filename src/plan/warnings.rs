@@ -26,6 +26,8 @@ enum Content {
     Named(String),
     /// Changed by a text stage, right before.
     Changed(usize),
+    /// Made text of by that stage, whatever it was.
+    Encoded(usize),
 }
 
 /// Adds what it finds to the plan's warnings, and notes for every stage what compressed its input.
@@ -53,7 +55,8 @@ pub(super) fn look_for(plan: &mut Plan) {
             Nature::Neutral => given,
             Nature::Text => Content::Changed(at),
             Nature::Compressor => Content::Compressed(at),
-            Nature::Decompressor => Content::Unknown,
+            Nature::Decompressor | Nature::Decoder => Content::Unknown,
+            Nature::Encoder => Content::Encoded(at),
         });
     }
 }
@@ -121,7 +124,20 @@ fn warning(plan: &Plan, at: usize, given: &Content) -> Option<Mistake> {
                 .help(format!("put `{name}` in front of `{by_name}`"));
             Some(also(mistake, *by, "changed here"))
         }
-        (_, Content::Plain | Content::Changed(_)) if stage.role() == Role::Sink => {
+        (Nature::Decompressor, Content::Encoded(by)) => {
+            let by_name = plan.stages[*by].name;
+            let mistake = Mistake::warning(span, format!("`{name}` gets the text that `{by_name}` has made"))
+                .label("cannot be decompressed as it is");
+            Some(also(mistake, *by, "made text here"))
+        }
+        (Nature::Decoder, Content::Compressed(by)) => {
+            let by_name = plan.stages[*by].name;
+            let mistake = Mistake::warning(span, format!("`{name}` decodes what `{by_name}` has compressed"))
+                .label("text is expected")
+                .help(format!("put `{name}` in front of `{by_name}`"));
+            Some(also(mistake, *by, "compressed from here on"))
+        }
+        (_, Content::Plain | Content::Changed(_) | Content::Encoded(_)) if stage.role() == Role::Sink => {
             let promise = stage.stage.touches().into_iter().find_map(|touch| match touch {
                 Touch::Write(destination) if has_extension(&destination.path, COMPRESSED) => {
                     Some(destination.path)
@@ -129,10 +145,14 @@ fn warning(plan: &Plan, at: usize, given: &Content) -> Option<Mistake> {
                 _ => None,
             })?;
             let file = printable(promise.as_os_str().as_bytes());
-            Some(
-                Mistake::warning(span, format!("`{file}` will not be compressed, whatever its name says"))
-                    .label("nothing in front of it compresses"),
-            )
+            let warning =
+                Mistake::warning(span, format!("`{file}` will not be compressed, whatever its name says"));
+            Some(match given {
+                Content::Encoded(by) => {
+                    also(warning.label("the name of something else"), *by, "text from here on")
+                }
+                _ => warning.label("nothing in front of it compresses"),
+            })
         }
         _ => None,
     }
@@ -234,6 +254,17 @@ weir: warning: `stdout` gets the bytes before `vouch` has checked them
     }
 
     #[test]
+    fn text_in_the_place_of_compressed_bytes_is_told() {
+        assert_eq!(warnings("gzip | base64 | gunzip"), ["`gunzip` gets the text that `base64` has made"]);
+        assert_eq!(warnings("gzip | unbase64"), ["`unbase64` decodes what `gzip` has compressed"]);
+        assert_eq!(
+            warnings("gzip | base64 | write a.gz"),
+            ["`a.gz` will not be compressed, whatever its name says"]
+        );
+        assert_eq!(warnings("base64 | upper | gunzip").len(), 1);
+    }
+
+    #[test]
     fn what_may_well_be_meant_is_left_alone() {
         for text in [
             "read a.gz | gunzip | upper | gzip | write a.gz",
@@ -246,6 +277,13 @@ weir: warning: `stdout` gets the bytes before `vouch` has checked them
             "vouch | write b",
             "vouch | spool | upper",
             "tee { vouch | write a } | stdout",
+            "gzip | base64 | upper",
+            "gzip | base64 | gzip",
+            "gzip | base64 | upper | unbase64 | gunzip",
+            "gzip | base64 | unbase64 | gunzip | upper",
+            "base64 | write b.txt",
+            "read a.b64 | upper | unbase64 | gunzip | write b",
+            "gzip | base64 | write b.gz.b64",
         ] {
             assert_eq!(warnings(text), [""; 0], "{text}");
         }

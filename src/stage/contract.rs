@@ -32,6 +32,10 @@ pub enum Nature {
     Compressor,
     /// It decompresses: its output is whatever was compressed.
     Decompressor,
+    /// It makes text of any bytes, in which their content is hidden: neither compressed any more, nor readable.
+    Encoder,
+    /// It takes such text: its output is whatever was encoded.
+    Decoder,
 }
 
 /// What a stage does with `{ CHAIN }` among its arguments.

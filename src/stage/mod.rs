@@ -5,6 +5,8 @@
 
 mod amount;
 mod arguments;
+#[cfg(feature = "encode")]
+mod base64;
 mod blocks;
 mod buffer;
 mod calls;
@@ -15,30 +17,49 @@ mod deflate;
 #[cfg(feature = "hash")]
 mod digest;
 mod discard;
+#[cfg(feature = "encode")]
+mod encoding;
 mod fault;
 mod generate;
+#[cfg(feature = "text")]
+mod grep;
 mod gunzip;
 mod gzip;
 #[cfg(feature = "hash")]
 mod hash;
 mod head;
+#[cfg(feature = "encode")]
+mod hex;
 mod level;
+#[cfg(feature = "text")]
+mod lines;
 mod lower;
 mod notes;
 mod outside;
 mod pass;
+#[cfg(feature = "text")]
+mod pattern;
 mod prose;
 mod randomness;
 mod read;
+#[cfg(feature = "text")]
+mod replace;
 mod spool;
 mod stdin;
 mod stdout;
+mod tail;
 mod tee;
+#[cfg(feature = "text")]
+mod template;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod testing_ends;
 mod throttle;
+#[cfg(feature = "encode")]
+mod unbase64;
+#[cfg(feature = "encode")]
+mod unhex;
 mod unpack;
 mod upper;
 mod write;
@@ -56,23 +77,36 @@ pub use outside::input::{NOT_READ, Removal, Removed, SourceFile};
 
 /// Every stage, in alphabetical order.
 pub const TABLE: &[Entry] = &[
+    #[cfg(feature = "encode")]
+    base64::ENTRY,
     tee::BRANCH_ENTRY,
     buffer::ENTRY,
     discard::ENTRY,
     generate::ENTRY,
+    #[cfg(feature = "text")]
+    grep::ENTRY,
     gunzip::ENTRY,
     gzip::ENTRY,
     #[cfg(feature = "hash")]
     hash::ENTRY,
     head::ENTRY,
+    #[cfg(feature = "encode")]
+    hex::ENTRY,
     lower::ENTRY,
     pass::ENTRY,
     read::ENTRY,
+    #[cfg(feature = "text")]
+    replace::ENTRY,
     spool::ENTRY,
     stdin::ENTRY,
     stdout::ENTRY,
+    tail::ENTRY,
     tee::ENTRY,
     throttle::ENTRY,
+    #[cfg(feature = "encode")]
+    unbase64::ENTRY,
+    #[cfg(feature = "encode")]
+    unhex::ENTRY,
     upper::ENTRY,
     write::ENTRY,
 ];
