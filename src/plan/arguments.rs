@@ -34,20 +34,24 @@ impl Written {
         Written { name: 0..0, words: Vec::new() }
     }
 
-    pub(super) fn of(call: &Call, words: &[&Word]) -> Written {
-        let words = words.iter().map(|word| {
+    pub(super) fn of(entry: &Entry, call: &Call, words: &[&Word]) -> Written {
+        let bytes = words.iter().map(|word| {
             let mut bytes = word.bytes();
             if word.begins_with_data() && bytes.starts_with(b"-") {
                 bytes.insert(0, DATA_MARK);
             }
-            Argument { bytes, span: word.span.clone() }
+            bytes
         });
+        let bytes = entry.spelt_out(bytes.collect());
+        let words = bytes.into_iter().zip(words);
+        let words = words.map(|(bytes, word)| Argument { bytes, span: word.span.clone() });
         Written { name: call.name.span.clone(), words: words.collect() }
     }
 
     /// Words that one word of the chain stands for.
-    pub(super) fn argument(words: &[Vec<u8>], span: &Span) -> Written {
-        let words = words.iter().map(|word| Argument { bytes: word.clone(), span: span.clone() });
+    pub(super) fn argument(entry: &Entry, words: &[Vec<u8>], span: &Span) -> Written {
+        let words = entry.spelt_out(words.to_vec()).into_iter();
+        let words = words.map(|bytes| Argument { bytes, span: span.clone() });
         Written { name: span.clone(), words: words.collect() }
     }
 }

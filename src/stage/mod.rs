@@ -15,6 +15,8 @@ mod generate;
 mod gunzip;
 mod gzip;
 mod head;
+#[cfg(any(feature = "xz", feature = "zstd"))]
+mod hired;
 mod level;
 mod lower;
 mod outside;
@@ -32,8 +34,16 @@ mod testing;
 mod testing_ends;
 mod throttle;
 mod unpack;
+#[cfg(feature = "xz")]
+mod unxz;
+#[cfg(feature = "zstd")]
+mod unzstd;
 mod upper;
 mod write;
+#[cfg(feature = "xz")]
+mod xz;
+#[cfg(feature = "zstd")]
+mod zstd;
 
 pub use arguments::{DATA_MARK, PathArgument, TextArgument};
 pub use contract::{
@@ -60,8 +70,16 @@ pub const TABLE: &[Entry] = &[
     stdout::ENTRY,
     tee::ENTRY,
     throttle::ENTRY,
+    #[cfg(feature = "xz")]
+    unxz::ENTRY,
+    #[cfg(feature = "zstd")]
+    unzstd::ENTRY,
     upper::ENTRY,
     write::ENTRY,
+    #[cfg(feature = "xz")]
+    xz::ENTRY,
+    #[cfg(feature = "zstd")]
+    zstd::ENTRY,
 ];
 
 /// The entry of the stage called `name`.
