@@ -285,7 +285,12 @@ impl Blame<'_> {
 
     /// Whether `-1` and its like are options.
     fn has_numeric_flags(&self) -> bool {
-        self.command.get_arguments().any(|argument| argument.get_short().is_some_and(|s| s.is_ascii_digit()))
+        let is_option = self.entry.number_option.is_some();
+        is_option
+            || self
+                .command
+                .get_arguments()
+                .any(|argument| argument.get_short().is_some_and(|s| s.is_ascii_digit()))
     }
 
     /// The first word from number `from` on that is `value`.

@@ -151,3 +151,86 @@ const THREADS_MAX: u32 = 16_384;
 fn failed(error: liblzma::stream::Error) -> Fault {
     Fault::failed(format!("liblzma failed: {error}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{MEMORY_BYTES, affordable, block_bytes};
+    use crate::stage::testing::{Ending, Trial, cut, run, stage};
+    use liblzma::stream::{Check, MtStreamBuilder};
+
+    /// Neither trivial nor incompressible.
+    fn bytes(count: usize) -> Vec<u8> {
+        let words = (0_u64..).map(|index| (index.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) % 5000);
+        let mut text = words.flat_map(|word| format!("{word} ").into_bytes());
+        text.by_ref().take(count).collect()
+    }
+
+    fn unpacked(packed: &[u8]) -> Vec<u8> {
+        let outcome = run("unxz", &[packed]);
+        assert_eq!(outcome.failure(), None);
+        outcome.output
+    }
+
+    #[test]
+    fn the_output_does_not_depend_on_how_it_is_cut() {
+        for size in [0, 1, 1000, (1 << 20) - 1, 1 << 20, (1 << 20) + 1] {
+            let bytes = bytes(size);
+            let whole = run("xz -0", &[&bytes]).output;
+            assert!(unpacked(&whole) == bytes, "{size} bytes");
+            for (piece, chunk_bytes) in [(65_537, 4096), (262_144, 65_536)] {
+                let came = Trial::of("xz -0").chunk_bytes(chunk_bytes).run(&cut(&bytes, piece)).output;
+                assert!(came == whole, "{size} bytes in pieces of {piece}");
+            }
+        }
+        let few = &bytes(3000);
+        assert!(run("xz", &cut(few, 1)).output == run("xz", &[few]).output);
+    }
+
+    #[test]
+    fn every_level_comes_back() {
+        let bytes = bytes(20_000);
+        for level in 0..=9 {
+            assert!(unpacked(&run(&format!("xz -{level}"), &[&bytes]).output) == bytes, "level {level}");
+        }
+    }
+
+    #[test]
+    fn blocks_are_those_of_xz() {
+        let mebibytes = [1, 3, 6, 12, 12, 24, 24, 48, 96, 192];
+        for (level, expected) in (0..).zip(mebibytes) {
+            assert_eq!(block_bytes(level), expected << 20, "level {level}");
+        }
+    }
+
+    #[test]
+    fn threads_are_fewer_where_the_memory_does_not_do() {
+        let threads = |level: u8| {
+            let mut builder = MtStreamBuilder::new();
+            builder.preset(u32::from(level)).check(Check::Crc64).block_size(block_bytes(level));
+            let threads = affordable(&mut builder, 64);
+            assert!(builder.threads(threads).memusage() <= MEMORY_BYTES);
+            threads
+        };
+        assert_eq!(threads(0), 64);
+        assert!((2..64).contains(&threads(9)), "{}", threads(9));
+    }
+
+    #[test]
+    fn a_reader_that_has_enough_ends_it() {
+        let outcome = Trial::of("xz -0").chunk_bytes(64).taking(64).run(&cut(&bytes(3_000_000), 65_536));
+        let error = outcome.result.unwrap_err();
+        assert!(error.downcast_ref::<std::io::Error>().is_some(), "{error}");
+    }
+
+    #[test]
+    fn a_failure_before_it_is_passed_up() {
+        assert!(Trial::of("xz").ending(Ending::Aborted).run(&[b"a"]).result.is_err());
+    }
+
+    #[test]
+    fn its_label_is_its_level() {
+        assert_eq!(stage("xz").unwrap().label(), "-6");
+        assert_eq!(stage("xz -0").unwrap().label(), "-0");
+        assert!(stage("xz -l 10").is_err());
+    }
+}

@@ -64,7 +64,9 @@ impl Stage for Zstd {
 
 impl Zstd {
     fn pack(&self, inlet: &mut Inlet, outlet: &mut Outlet, context: &Context) -> anyhow::Result<()> {
-        let coder = self.coder(context.workers().threads_max())?;
+        // One thread and none give different bytes; one and more give the same.
+        let threads = u32::try_from(context.workers().threads_max().clamp(1, THREADS_MAX)).unwrap_or(1);
+        let coder = self.coder(threads)?;
         // Whether the coder gets all of it at once must not depend on how it comes.
         let mut begin = Vec::new();
         while begin.len() <= SMALL_BYTES {
@@ -77,7 +79,8 @@ impl Zstd {
             inlet.consume(count);
         }
         let chunk = outlet.chunk();
-        let mut frame = Frame { coder: Some(coder), hired: Hired::new(context), chunk, outlet };
+        let hired = Hired::new(context);
+        let mut frame = Frame { coder: Some(coder), threads, hired, chunk, outlet };
         frame.pack(&begin)?;
         drop(begin);
         loop {
@@ -91,10 +94,8 @@ impl Zstd {
         }
     }
 
-    fn coder(&self, threads: usize) -> Result<CCtx<'static>, Fault> {
+    fn coder(&self, threads: u32) -> Result<CCtx<'static>, Fault> {
         let mut coder = CCtx::try_create().ok_or_else(|| Fault::failed("no memory is left"))?;
-        // One thread and none give different bytes; one and more give the same.
-        let threads = u32::try_from(threads.clamp(1, THREADS_MAX)).unwrap_or(1);
         let mut parameters = vec![
             CParameter::CompressionLevel(i32::from(self.level.number)),
             CParameter::ChecksumFlag(true),
@@ -125,6 +126,7 @@ fn small(mut coder: CCtx<'static>, bytes: &[u8], outlet: &mut Outlet) -> anyhow:
 struct Frame<'o> {
     /// There until the end.
     coder: Option<CCtx<'static>>,
+    threads: u32,
     hired: Hired,
     chunk: Chunk,
     outlet: &'o mut Outlet,
@@ -153,7 +155,8 @@ impl Frame<'_> {
         let mut output = OutBuffer::around(self.chunk.spare());
         let left = self.hired.wait(|| {
             let left = coder.compress_stream2(&mut output, input, directive);
-            (left, coder.get_frame_progression().nbActiveWorkers)
+            // A job that is ready is counted as well, though no thread may be free for it.
+            (left, coder.get_frame_progression().nbActiveWorkers.min(self.threads))
         });
         let given = output.pos();
         self.chunk.fill(given);
@@ -180,6 +183,91 @@ impl Drop for Frame<'_> {
         // The library waits for its threads, which may take seconds: nobody else has to.
         if let Some(coder) = self.coder.take() {
             let _ = std::thread::Builder::new().name("zstd leftover".to_owned()).spawn(move || drop(coder));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::SMALL_BYTES;
+    use crate::stage::testing::{Ending, Trial, cut, run, stage};
+
+    /// Neither trivial nor incompressible.
+    fn bytes(count: usize) -> Vec<u8> {
+        let words = (0_u64..).map(|index| (index.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) % 5000);
+        let mut text = words.flat_map(|word| format!("{word} ").into_bytes());
+        text.by_ref().take(count).collect()
+    }
+
+    fn unpacked(packed: &[u8]) -> Vec<u8> {
+        let outcome = run("unzstd --memory 2G", &[packed]);
+        assert_eq!(outcome.failure(), None);
+        outcome.output
+    }
+
+    #[test]
+    fn the_output_does_not_depend_on_how_it_is_cut() {
+        for size in [0, 1, 1000, SMALL_BYTES - 1, SMALL_BYTES, SMALL_BYTES + 1, 2_500_000] {
+            let bytes = bytes(size);
+            for call in ["zstd -1", "zstd", "zstd --long=20"] {
+                let whole = run(call, &[&bytes]).output;
+                assert!(unpacked(&whole) == bytes, "`{call}`, {size} bytes");
+                for (piece, chunk_bytes) in [(65_537, 4096), (262_144, 65_536)] {
+                    let trial = Trial::of(call).chunk_bytes(chunk_bytes);
+                    let came = trial.run(&cut(&bytes, piece)).output;
+                    assert!(came == whole, "`{call}`, {size} bytes in pieces of {piece}");
+                }
+            }
+        }
+        let few = &bytes(3000);
+        assert!(run("zstd", &cut(few, 1)).output == run("zstd", &[few]).output);
+    }
+
+    #[test]
+    fn the_frame_has_a_checksum_and_the_window_that_was_asked_for() {
+        let small = run("zstd", &[b"a"]).output;
+        assert_eq!(small[..6], [0x28, 0xb5, 0x2f, 0xfd, 0x24, 1], "one segment of one byte, and a checksum");
+        let large = run("zstd --long", &[&bytes(SMALL_BYTES + 1)]).output;
+        assert_eq!(large[4..6], [4, (27 - 10) << 3], "a window, and a checksum");
+    }
+
+    #[test]
+    fn a_reader_that_has_enough_ends_it() {
+        let outcome = Trial::of("zstd -19").chunk_bytes(64).taking(64).run(&cut(&bytes(9_000_000), 65_536));
+        let error = outcome.result.unwrap_err();
+        assert!(error.downcast_ref::<std::io::Error>().is_some(), "{error}");
+    }
+
+    #[test]
+    fn a_failure_before_it_is_passed_up() {
+        assert!(Trial::of("zstd").ending(Ending::Aborted).run(&[b"a"]).result.is_err());
+        assert!(Trial::of("zstd").ending(Ending::Aborted).run(&[&bytes(600_000)]).result.is_err());
+    }
+
+    #[test]
+    fn levels_have_one_or_two_digits() {
+        let label = |call: &str| stage(call).ok().map(|stage| stage.label());
+        for (call, expected) in [
+            ("zstd", "-3"),
+            ("zstd -1", "-1"),
+            ("zstd -19", "-19"),
+            ("zstd -l 12", "-12"),
+            ("zstd --long -19", "-19 --long=27"),
+            ("zstd -5 --long 30", "-5 --long=30"),
+            ("zstd --long=10", "-3 --long=10"),
+        ] {
+            assert_eq!(label(call).as_deref(), Some(expected), "{call}");
+        }
+        for call in [
+            "zstd -0",
+            "zstd -20",
+            "zstd -1 -9",
+            "zstd -5 -l 5",
+            "zstd -- -5",
+            "zstd --long=9",
+            "zstd --long=32",
+        ] {
+            assert_eq!(label(call), None, "{call}");
         }
     }
 }

@@ -83,11 +83,7 @@ struct Lzma {
 
 impl Lzma {
     /// From behind the header, of which `flags` is the part after the magic.
-    fn begin(
-        flags: &[u8; FLAGS_BYTES],
-        memory_bytes: u64,
-        unpacker: &Unpacker<'_>,
-    ) -> Result<Lzma, Fault> {
+    fn begin(flags: &[u8; FLAGS_BYTES], memory_bytes: u64, unpacker: &Unpacker<'_>) -> Result<Lzma, Fault> {
         let stream = Stream::new_stream_decoder(memory_bytes.max(1), TELL_UNSUPPORTED_CHECK)
             .map_err(|error| Fault::failed(format!("liblzma failed: {error}")))?;
         let header = [&MAGIC[..], flags].concat();

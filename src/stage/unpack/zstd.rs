@@ -21,7 +21,8 @@ const WINDOW_LOG_MAX: u32 = if usize::BITS == 32 { 30 } else { 31 };
 
 const BLOCK_HEADER_BYTES: usize = 3;
 const CHECKSUM_BYTES: usize = 4;
-/// RFC 8878 §3.1.1.2.2: a block of one byte, repeated.
+/// RFC 8878 §3.1.1.2.2: a block of bytes as they are, and one of a single byte, repeated.
+const BLOCK_TYPE_RAW: u32 = 0;
 const BLOCK_TYPE_RLE: u32 = 1;
 
 /// Whether `start`, four bytes, begins a frame of either kind.
@@ -169,16 +170,19 @@ struct Frame {
 #[derive(Debug, Clone, Copy)]
 enum Part {
     BlockHeader { bytes: [u8; BLOCK_HEADER_BYTES], count: usize },
-    Block { left: usize, is_last: bool },
+    Block { left: usize, is_raw: bool, is_last: bool },
     Checksum { left: usize },
 }
 
 const BLOCK_HEADER: Part = Part::BlockHeader { bytes: [0; BLOCK_HEADER_BYTES], count: 0 };
 
 impl Part {
+    /// How much of it the coder may get at once.
     fn left(&self) -> usize {
         match *self {
             Part::BlockHeader { count, .. } => BLOCK_HEADER_BYTES - count,
+            // The coder gives these bytes as they come, and may find something wrong behind the last.
+            Part::Block { left, is_raw: true, .. } if left > 1 => left - 1,
             Part::Block { left, .. } | Part::Checksum { left } => left,
         }
     }
@@ -197,12 +201,15 @@ impl Part {
                     return Part::BlockHeader { bytes, count: end };
                 }
                 let number = u32::from_le_bytes([bytes[0], bytes[1], bytes[2], 0]);
-                let left = if number >> 1 & 3 == BLOCK_TYPE_RLE { 1 } else { (number >> 3) as usize };
-                let is_last = number & 1 != 0;
-                if left > 0 { Part::Block { left, is_last } } else { behind(is_last) }
+                let (kind, is_last) = (number >> 1 & 3, number & 1 != 0);
+                let left = if kind == BLOCK_TYPE_RLE { 1 } else { (number >> 3) as usize };
+                let is_raw = kind == BLOCK_TYPE_RAW;
+                if left > 0 { Part::Block { left, is_raw, is_last } } else { behind(is_last) }
             }
-            Part::Block { left, is_last } if left == taken.len() => behind(is_last),
-            Part::Block { left, is_last } => Part::Block { left: left - taken.len(), is_last },
+            Part::Block { left, is_last, .. } if left == taken.len() => behind(is_last),
+            Part::Block { left, is_raw, is_last } => {
+                Part::Block { left: left - taken.len(), is_raw, is_last }
+            }
             Part::Checksum { left } => Part::Checksum { left: left - taken.len() },
         }
     }
