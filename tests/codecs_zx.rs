@@ -3,12 +3,10 @@
 use crate::harness::{World, has_tool};
 
 /// Blocks are 128 KiB, chunks 256 KiB, the smallest jobs of zstd 512 KiB, the smallest blocks of xz 1 MiB.
-const SIZES: [usize; 13] = [
-    0, 1, 131_071, 131_073, 262_143, 262_145, 524_287, 524_288, 524_289, 1_048_575, 1_048_577, 2_097_153,
-    3_000_001,
-];
+const SIZES: [usize; 11] =
+    [0, 1, 131_071, 131_073, 262_143, 262_145, 524_288, 524_289, 1_048_575, 1_048_577, 3_000_001];
 /// Levels that are slow are not tried on more than that.
-const SLOW_BYTES_MAX: usize = 600_000;
+const SLOW_BYTES_MAX: usize = 300_000;
 
 /// Text that compresses about as real text does, with stretches that do not compress at all.
 fn sample(bytes: usize) -> Vec<u8> {
@@ -147,9 +145,9 @@ fn streams_one_after_another_are_one_whoever_wrote_them() {
 
 #[test]
 fn the_output_is_the_same_for_any_number_of_threads() {
-    for (call, bytes) in [("zstd -1", 9_000_000), ("zstd", 18_000_000), ("zstd --long=21", 9_000_000)]
+    for (call, bytes) in [("zstd -1", 5_000_000), ("zstd", 9_000_000), ("zstd --long=21", 5_000_000)]
         .into_iter()
-        .chain([("xz -0", 4_500_000), ("zstd -19", 700_000), ("xz -6", 300_000)])
+        .chain([("xz -0", 2_500_000), ("zstd -19", 600_000), ("xz -6", 200_000)])
     {
         let world = World::new().with("plain", sample(bytes));
         let mut expected = None;
@@ -192,6 +190,15 @@ fn a_frame_that_needs_a_dictionary_is_refused_by_its_number() {
     let ran = world.shell(line).run();
     assert_eq!(ran.code(), 0, "{}", ran.stderr());
     world.weir("read packed | unzstd").run().with_code(3).saying("needs dictionary ID 4711, at input byte ");
+}
+
+#[test]
+fn who_computes_is_not_taken_for_stalled() {
+    let world = World::new();
+    // One block, longer under way than the time that is allowed without a sign of life.
+    let ran =
+        world.weir("generate text 6M | xz -6 | discard").args(["--stall-timeout", "400ms"]).run().quietly();
+    assert!(ran.took > std::time::Duration::from_millis(400), "{:?}", ran.took);
 }
 
 #[test]
