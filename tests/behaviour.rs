@@ -4,6 +4,8 @@
 
 mod cases;
 mod chunks;
+#[cfg(all(feature = "xz", feature = "zstd"))]
+mod codecs_zx;
 mod examples;
 mod faults;
 mod files;

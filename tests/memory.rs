@@ -94,6 +94,13 @@ fn compressing_and_decompressing_takes_no_more_for_a_large_input() {
     assert_flat("generate text SIZE | gzip -1 | gunzip | discard", &[], 32, 48);
 }
 
+#[cfg(all(feature = "xz", feature = "zstd"))]
+#[test]
+fn the_threads_of_zstd_and_xz_take_no_more_for_a_large_input() {
+    assert_flat("generate text SIZE | zstd -1 | unzstd | discard", &["-T", "2"], 16, 48);
+    assert_flat("generate text SIZE | xz -0 | unxz | discard", &["-T", "2"], 4, 40);
+}
+
 #[test]
 fn text_stages_take_no_more_for_a_large_input() {
     assert_flat("generate text SIZE | upper | lower | head -c 1T | discard", &[], 16, 20);

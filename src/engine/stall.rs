@@ -27,7 +27,9 @@ impl StallWatch {
     pub(super) fn is_stalled(&mut self, reading: &Reading) -> bool {
         let on_links: u64 = reading.links.iter().map(|link| link.bytes_in + link.bytes_out).sum();
         let outside: u64 = reading.stages.iter().map(|stage| stage.bytes_read + stage.bytes_written).sum();
-        let on_core_nanos: u64 = reading.stages.iter().map(|stage| stage.on_core_nanos).sum();
+        // A stage that waits for its workers is alive as long as these compute.
+        let on_core_nanos: u64 =
+            reading.stages.iter().map(|stage| stage.on_core_nanos + stage.worked_nanos).sum();
         let has_moved = on_links + outside != self.bytes;
         if has_moved || on_core_nanos > self.on_core_nanos + StallWatch::COMPUTED_NANOS {
             self.bytes = on_links + outside;

@@ -34,14 +34,17 @@ impl Written {
         Written { name: 0..0, words: Vec::new() }
     }
 
-    pub(super) fn of(call: &Call, words: &[&Word]) -> Written {
-        let words = words.iter().map(|word| Argument { bytes: marked(word), span: word.span.clone() });
+    pub(super) fn of(entry: &Entry, call: &Call, words: &[&Word]) -> Written {
+        let bytes = entry.spelt_out(words.iter().map(|word| marked(word)).collect());
+        let words = bytes.into_iter().zip(words);
+        let words = words.map(|(bytes, word)| Argument { bytes, span: word.span.clone() });
         Written { name: call.name.span.clone(), words: words.collect() }
     }
 
     /// Words that one word of the chain stands for.
-    pub(super) fn argument(words: &[Vec<u8>], span: &Span) -> Written {
-        let words = words.iter().map(|word| Argument { bytes: word.clone(), span: span.clone() });
+    pub(super) fn argument(entry: &Entry, words: &[Vec<u8>], span: &Span) -> Written {
+        let words = entry.spelt_out(words.to_vec()).into_iter();
+        let words = words.map(|bytes| Argument { bytes, span: span.clone() });
         Written { name: span.clone(), words: words.collect() }
     }
 }
@@ -298,7 +301,12 @@ impl Blame<'_> {
 
     /// Whether `-1` and its like are options.
     fn has_numeric_flags(&self) -> bool {
-        self.command.get_arguments().any(|argument| argument.get_short().is_some_and(|s| s.is_ascii_digit()))
+        let is_option = self.entry.number_option.is_some();
+        is_option
+            || self
+                .command
+                .get_arguments()
+                .any(|argument| argument.get_short().is_some_and(|s| s.is_ascii_digit()))
     }
 
     /// The first word from number `from` on that is `value`.

@@ -224,7 +224,7 @@ impl Checker {
                 branches.push((group.span.start, self.branch(call, group)));
             }
         }
-        let stage = match parse(entry, &Written::of(call, &words)) {
+        let stage = match parse(entry, &Written::of(entry, call, &words)) {
             Ok(Parsed::Stage(stage)) => stage,
             Ok(Parsed::Help(text)) => {
                 self.help.get_or_insert(text);
@@ -256,7 +256,7 @@ impl Checker {
     fn argument_branch(&mut self, words: &[Vec<u8>], span: Span) -> Option<Checked> {
         let (name, arguments) = words.split_first()?;
         let entry = self.table.iter().find(|entry| entry.name.as_bytes() == name);
-        let parsed = entry.map(|entry| (entry, parse(entry, &Written::argument(arguments, &span))));
+        let parsed = entry.map(|entry| (entry, parse(entry, &Written::argument(entry, arguments, &span))));
         match parsed {
             Some((entry, Ok(Parsed::Stage(stage)))) => {
                 Some(Checked { entry, stage, span: Some(span), is_written: false, branches: Vec::new() })

@@ -71,6 +71,8 @@ pub struct Entry {
     pub groups: Groups,
     /// At least one.
     pub examples: &'static [Example],
+    /// The option that a word of a dash and digits stands for, where they may be several: to clap `-19` is `-1 -9`.
+    pub number_option: Option<&'static str>,
     pub(super) command: fn() -> clap::Command,
     pub(super) parse: fn(&clap::ArgMatches) -> Result<Box<dyn Stage>, clap::Error>,
 }
@@ -84,9 +86,25 @@ impl Entry {
             nature: Nature::Neutral,
             groups: Groups::None,
             examples: &[],
+            number_option: None,
             command: T::command,
             parse: |matches| Ok(Box::new(T::from_arg_matches(matches)?)),
         }
+    }
+
+    /// The words of a call as clap takes them: `-19` becomes `--level=19` where a level may have two digits.
+    pub fn spelt_out(&self, words: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
+        let Some(option) = self.number_option else { return words };
+        let end = words.iter().position(|word| word == b"--").unwrap_or(words.len());
+        let spelt_out = |(at, word): (usize, Vec<u8>)| match word.split_first() {
+            Some((b'-', digits))
+                if at < end && !digits.is_empty() && digits.iter().all(u8::is_ascii_digit) =>
+            {
+                [b"--", option.as_bytes(), b"=", digits].concat()
+            }
+            _ => word,
+        };
+        words.into_iter().enumerate().map(spelt_out).collect()
     }
 
     /// Its arguments, as clap knows them.

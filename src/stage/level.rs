@@ -1,4 +1,5 @@
 //! The level of a compressor as an argument: `-1` to `-9`, or `--level N`, at most one of them.
+//! Where levels have two digits, `-N` is no flag but stands for [`LEVEL_OPTION`]: the stage's entry says so.
 //! Knows nothing of any compressor.
 
 use clap::{Arg, ArgAction, ArgGroup, ArgMatches, value_parser};
@@ -7,9 +8,14 @@ const FLAG_IDS: [&str; 10] = [
     "level-0", "level-1", "level-2", "level-3", "level-4", "level-5", "level-6", "level-7", "level-8",
     "level-9",
 ];
+/// For the `number_option` of an entry whose levels have two digits.
+#[cfg(feature = "zstd")]
+pub(super) const LEVEL_OPTION: &str = OPTION_ID;
 const OPTION_ID: &str = "level";
+/// Above it, a level is no flag of clap's.
+const FLAG_MAX: u8 = 9;
 
-/// A level from `LOW` to `HIGH`, both single digits, `USUAL` if none is given.
+/// A level from `LOW` to `HIGH`, `USUAL` if none is given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Level<const LOW: u8, const HIGH: u8, const USUAL: u8> {
     pub(super) number: u8,
@@ -30,7 +36,17 @@ impl<const LOW: u8, const HIGH: u8, const USUAL: u8> Level<LOW, HIGH, USUAL> {
     }
 
     fn flags() -> impl Iterator<Item = (u8, &'static str)> {
-        (LOW..=HIGH).filter_map(|number| Some((number, *FLAG_IDS.get(usize::from(number))?)))
+        let numbers = (LOW..=HIGH).filter(|_| HIGH <= FLAG_MAX);
+        numbers.filter_map(|number| Some((number, *FLAG_IDS.get(usize::from(number))?)))
+    }
+
+    fn help() -> String {
+        if HIGH > FLAG_MAX {
+            let range = format!("{LOW} (fastest) to {HIGH} (smallest)");
+            format!("The level, {range}; `-{LOW}` to `-{HIGH}` for short; {USUAL} if none is given")
+        } else {
+            format!("The level, {LOW} to {HIGH}")
+        }
     }
 }
 
@@ -41,7 +57,7 @@ impl<const LOW: u8, const HIGH: u8, const USUAL: u8> clap::Args for Level<LOW, H
             .long("level")
             .value_name("N")
             .value_parser(value_parser!(u8).range(i64::from(LOW)..=i64::from(HIGH)))
-            .help(format!("The level, {LOW} to {HIGH}"));
+            .help(Self::help());
         let one_of_them = ArgGroup::new("one level").arg(OPTION_ID).args(Self::flags().map(|(_, id)| id));
         let flags = Self::flags().map(|(number, id)| Self::flag(number, id));
         command.args(flags).arg(option).group(one_of_them)
@@ -88,6 +104,25 @@ mod tests {
             assert_eq!(level(&format!("-{number}")), Some(number));
             assert_eq!(level(&format!("-l {number}")), Some(number));
             assert_eq!(level(&format!("--level={number}")), Some(number));
+        }
+    }
+
+    #[test]
+    fn a_level_of_two_digits_is_an_option_alone() {
+        #[derive(Debug, Parser)]
+        #[command(no_binary_name = true)]
+        struct Arguments {
+            #[command(flatten)]
+            level: Level<0, 11, 6>,
+        }
+        let level = |call: &str| {
+            Arguments::try_parse_from(call.split_whitespace()).ok().map(|arguments| arguments.level.number)
+        };
+        assert_eq!(level(""), Some(6));
+        assert_eq!(level("-l 0"), Some(0));
+        assert_eq!(level("--level=11"), Some(11));
+        for call in ["-l 12", "-1", "-11", "-l 1 --level=1"] {
+            assert_eq!(level(call), None, "{call}");
         }
     }
 

@@ -30,6 +30,8 @@ mod hash;
 mod head;
 #[cfg(feature = "encode")]
 mod hex;
+#[cfg(any(feature = "xz", feature = "zstd"))]
+mod hired;
 mod level;
 #[cfg(feature = "text")]
 mod lines;
@@ -61,8 +63,16 @@ mod unbase64;
 #[cfg(feature = "encode")]
 mod unhex;
 mod unpack;
+#[cfg(feature = "xz")]
+mod unxz;
+#[cfg(feature = "zstd")]
+mod unzstd;
 mod upper;
 mod write;
+#[cfg(feature = "xz")]
+mod xz;
+#[cfg(feature = "zstd")]
+mod zstd;
 
 pub use arguments::{DATA_MARK, PathArgument, TextArgument};
 pub use calls::Calls;
@@ -107,8 +117,16 @@ pub const TABLE: &[Entry] = &[
     unbase64::ENTRY,
     #[cfg(feature = "encode")]
     unhex::ENTRY,
+    #[cfg(feature = "xz")]
+    unxz::ENTRY,
+    #[cfg(feature = "zstd")]
+    unzstd::ENTRY,
     upper::ENTRY,
     write::ENTRY,
+    #[cfg(feature = "xz")]
+    xz::ENTRY,
+    #[cfg(feature = "zstd")]
+    zstd::ENTRY,
 ];
 
 /// The entry of the stage called `name`.

@@ -8,6 +8,8 @@ use crate::exit::Exit;
 use crate::flow::{
     Alarm, Bounds, CHUNK_BYTES, Clock, Inlet, Link, LinkReader, Outlet, Parcel, Pool, StageGauge, Workers,
 };
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
 use std::sync::Arc;
 use std::thread;
 
@@ -20,6 +22,8 @@ pub(super) fn run(call: &str, chunks: &[&[u8]]) -> Outcome {
 pub(super) fn stage(call: &str) -> Result<Box<dyn Stage>, clap::Error> {
     let mut words = call.split_ascii_whitespace();
     let entry = words.next().and_then(super::find).expect("a call begins with the name of a stage");
+    let words = entry.spelt_out(words.map(|word| word.as_bytes().to_vec()).collect());
+    let words = words.into_iter().map(OsString::from_vec);
     entry.parse(&entry.command().try_get_matches_from(words)?)
 }
 

@@ -9,6 +9,10 @@
 mod coder;
 pub(in crate::stage) mod gzip;
 mod unpacker;
+#[cfg(feature = "xz")]
+pub(in crate::stage) mod xz;
+#[cfg(feature = "zstd")]
+pub(in crate::stage) mod zstd;
 
 pub(in crate::stage) use coder::{Coder, Outcome, Step, Wrong};
 pub(in crate::stage) use unpacker::Unpacker;

@@ -7,6 +7,9 @@ use crate::stage::amount::Amount;
 use crate::stage::fault::Fault;
 use std::io::{self, BufRead};
 
+/// As many bytes of a format that is not known are shown.
+const SHOWN_BYTES: usize = 4;
+
 /// Both ends, what was decoded and not sent yet, and how much it may become.
 pub(in crate::stage) struct Unpacker<'e> {
     inlet: &'e mut Inlet,
@@ -99,14 +102,12 @@ impl<'e> Unpacker<'e> {
                 Some(byte) if byte == expected => start.push(byte),
                 Some(byte) => {
                     start.push(byte);
-                    while start.len() < 4
-                        && let Some(byte) = self.byte()?
-                    {
-                        start.push(byte);
+                    if start.len() < SHOWN_BYTES {
+                        start.extend(self.next_bytes(SHOWN_BYTES - start.len())?);
                     }
-                    return Err(not_of(format, &start).into());
+                    return Err(Unpacker::not_of(format, &start).into());
                 }
-                None if start.is_empty() => return Err(empty(format).into()),
+                None if start.is_empty() => return Err(Unpacker::empty(format).into()),
                 None => return Err(self.truncated("in a header").into()),
             }
         }
@@ -124,6 +125,20 @@ impl<'e> Unpacker<'e> {
         Ok(byte)
     }
 
+    /// The next `count` bytes of the input, which are taken; fewer at its end.
+    ///
+    /// # Errors
+    /// Those of the links.
+    pub(in crate::stage) fn next_bytes(&mut self, count: usize) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::with_capacity(count);
+        while bytes.len() < count
+            && let Some(byte) = self.byte()?
+        {
+            bytes.push(byte);
+        }
+        Ok(bytes)
+    }
+
     /// The next bytes of the input; `place` says where they are missing if it ends before.
     ///
     /// # Errors
@@ -134,6 +149,26 @@ impl<'e> Unpacker<'e> {
             *byte = self.byte()?.ok_or_else(|| self.truncated(place))?;
         }
         Ok(bytes)
+    }
+
+    /// Reads over `count` bytes; `place` says where they are missing if the input ends before.
+    ///
+    /// # Errors
+    /// As [`Unpacker::bytes`].
+    #[cfg(feature = "zstd")]
+    pub(in crate::stage) fn skip(&mut self, count: u64, place: &str) -> anyhow::Result<()> {
+        let end_offset = self.inlet.offset() + count;
+        while self.inlet.offset() < end_offset {
+            self.send_before_a_wait()?;
+            let available = self.inlet.fill_buf()?.len();
+            if available == 0 {
+                return Err(self.truncated(place).into());
+            }
+            // What is more than an address is more than is available, too.
+            let left = usize::try_from(end_offset - self.inlet.offset()).unwrap_or(usize::MAX);
+            self.inlet.consume(left.min(available));
+        }
+        Ok(())
     }
 
     /// Whether the input is at its end. Waits for it; what was decoded goes out before.
@@ -228,6 +263,17 @@ impl<'e> Unpacker<'e> {
             .help("the input is not complete: fetch or copy it again")
     }
 
+    /// That the input is of another format, with the bytes it begins with.
+    pub(in crate::stage) fn not_of(format: &str, start: &[u8]) -> Fault {
+        Fault::refused(format!("not {format} data (starts with `{}`)", start.escape_ascii()))
+            .help("see what `file` makes of the data, or let `decompress` find out")
+    }
+
+    /// That there is no input at all.
+    pub(in crate::stage) fn empty(format: &str) -> Fault {
+        Fault::refused(format!("empty input, not {format} data"))
+    }
+
     fn send_before_a_wait(&mut self) -> io::Result<()> {
         if !self.unpacked.is_empty() && self.inlet.would_wait() { self.send() } else { Ok(()) }
     }
@@ -236,14 +282,4 @@ impl<'e> Unpacker<'e> {
         let unpacked = std::mem::replace(&mut self.unpacked, self.outlet.chunk());
         self.outlet.send(unpacked)
     }
-}
-
-/// That the input is of another format, with the bytes it begins with.
-fn not_of(format: &str, start: &[u8]) -> Fault {
-    Fault::refused(format!("not {format} data (starts with `{}`)", start.escape_ascii()))
-        .help("see what `file` makes of the data, or let `decompress` find out")
-}
-
-fn empty(format: &str) -> Fault {
-    Fault::refused(format!("empty input, not {format} data"))
 }
