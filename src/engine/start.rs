@@ -11,7 +11,7 @@ use super::wiring;
 use crate::diagnostic::printable;
 use crate::flow::{Reading, Scheme, Workers};
 use crate::plan::Plan;
-use crate::stage::{Body, Context, Opening, Registered, Stage, Touch};
+use crate::stage::{Body, Context, Interrupts, Opening, Registered, Stage, Touch};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -46,8 +46,8 @@ pub fn start<'a>(plan: Plan, process: &'a Process, settings: &Settings) -> Resul
     for (stage, (planned, loose)) in plan.stages.into_iter().zip(loose).enumerate() {
         let input = planned.input;
         let body = holdings
-            .open(stage, planned.stage, loose.branches, input, process.umask, &shared)
-            .map_err(|error| Box::new(unopened(&shared, stage, &error, &mut holdings)))?;
+            .open(stage, planned.stage, loose.branches, input, process, &shared)
+            .map_err(|error| Box::new(unopened(&shared, stage, &error, &mut holdings, process)))?;
         ready.push((body, loose.main));
     }
 
@@ -75,11 +75,12 @@ impl Holdings {
         stage: Box<dyn Stage>,
         branches: Vec<crate::flow::Outlet>,
         input: Option<usize>,
-        umask: u32,
+        process: &Process,
         shared: &Shared,
     ) -> anyhow::Result<Body> {
         let mut registered = Registered::default();
-        let body = stage.open(&mut Opening::new(umask, branches, &mut registered));
+        let mut opening = Opening::new(process.umask, branches, &mut registered).interrupted_by(process);
+        let body = stage.open(&mut opening);
         self.owned.extend(registered.commits.into_iter().map(|commit| Owned { stage: index, commit }));
         self.irrevocable
             .extend(registered.irrevocable.into_iter().map(|name| Irrevocable { stage: index, name }));
@@ -131,18 +132,27 @@ fn spawn(
     Ok(())
 }
 
-fn unopened(shared: &Shared, stage: usize, error: &anyhow::Error, holdings: &mut Holdings) -> Report {
+fn unopened(
+    shared: &Shared,
+    stage: usize,
+    error: &anyhow::Error,
+    holdings: &mut Holdings,
+    process: &Process,
+) -> Report {
     let mut failure = thread::failure(Some(stage), error);
     let mut commits: Vec<_> = holdings.owned.drain(..).map(|owned| owned.commit).collect();
     for left in commits::discard(&mut commits) {
         failure.message = format!("{}; {left:#}", failure.message);
     }
     let outputs = commits::left_alone(&commits);
-    Report {
-        outcome: Outcome::Failed(failure.exit),
-        failures: vec![failure],
-        outputs,
-        reading: shared.reading(),
+    let reading = shared.reading();
+    // Whoever was asked something, and answered with a signal, knows why the run does not start.
+    let ending = if process.is_given_up() { process.take().first().copied() } else { None };
+    match ending {
+        Some(signal) => {
+            Report { outcome: Outcome::Cancelled(signal as i32), failures: Vec::new(), outputs, reading }
+        }
+        None => Report { outcome: Outcome::Failed(failure.exit), failures: vec![failure], outputs, reading },
     }
 }
 

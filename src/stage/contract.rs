@@ -32,6 +32,10 @@ pub enum Nature {
     Compressor,
     /// It decompresses: its output is whatever was compressed.
     Decompressor,
+    /// It encrypts: its output is binary unless [`Stage::gives_text`], and neither compresses nor bears a change.
+    Encryptor,
+    /// It decrypts: its output is whatever was encrypted.
+    Decryptor,
 }
 
 /// What a stage does with `{ CHAIN }` among its arguments.
@@ -116,6 +120,11 @@ pub trait Stage: Send {
     /// How many bytes come out when `input` bytes go in; `None` when that cannot be known. A source is given `None`.
     fn size_after(&self, _input: Option<u64>) -> Option<u64> {
         None
+    }
+
+    /// Whether a terminal can show what it gives, though by its nature that is binary.
+    fn gives_text(&self) -> bool {
+        false
     }
 
     /// What to try when it computes all the time and the run waits for it.
@@ -311,12 +320,31 @@ pub struct Opening<'a> {
     /// The outlets of the stage's branches, in order; a stage with groups takes them.
     pub branches: Vec<Outlet>,
     registered: &'a mut Registered,
+    interrupts: Option<&'a dyn Interrupts>,
+}
+
+/// Who knows whether the run was given up before it began.
+pub trait Interrupts: fmt::Debug {
+    /// Whether it was.
+    fn is_given_up(&self) -> bool;
 }
 
 impl<'a> Opening<'a> {
     /// For one stage.
     pub fn new(umask: u32, branches: Vec<Outlet>, registered: &'a mut Registered) -> Self {
-        Opening { umask, branches, registered }
+        Opening { umask, branches, registered, interrupts: None }
+    }
+
+    /// Has it know when the run is given up.
+    #[must_use]
+    pub fn interrupted_by(mut self, interrupts: &'a dyn Interrupts) -> Self {
+        self.interrupts = Some(interrupts);
+        self
+    }
+
+    /// Whether the run is given up: a stage that asks somebody something goes no further, and returns any error.
+    pub fn is_given_up(&self) -> bool {
+        self.interrupts.is_some_and(Interrupts::is_given_up)
     }
 
     /// Registers a lasting output; from now on the engine sees to its end.

@@ -3,13 +3,19 @@
 //!
 //! A new stage is one file beside this one and one entry in [`TABLE`]. Nothing else in the program names it.
 
+#[cfg(feature = "age")]
+mod age_format;
 mod amount;
 mod arguments;
 mod buffer;
 mod case;
 mod contract;
+#[cfg(feature = "age")]
+mod decrypt;
 mod deflate;
 mod discard;
+#[cfg(feature = "age")]
+mod encrypt;
 mod fault;
 mod generate;
 mod gunzip;
@@ -22,6 +28,8 @@ mod pass;
 mod prose;
 mod randomness;
 mod read;
+#[cfg(feature = "age")]
+mod secret;
 mod spool;
 mod stdin;
 mod stdout;
@@ -37,8 +45,8 @@ mod write;
 
 pub use arguments::{DATA_MARK, PathArgument, TextArgument};
 pub use contract::{
-    Body, Commit, Context, Destination, Entry, Example, Existing, Feed, Groups, How, Nature, Opening,
-    Published, Registered, Role, Stage, Touch,
+    Body, Commit, Context, Destination, Entry, Example, Existing, Feed, Groups, How, Interrupts, Nature,
+    Opening, Published, Registered, Role, Stage, Touch,
 };
 
 pub use fault::{Fault, ReaderGone};
@@ -47,7 +55,11 @@ pub use fault::{Fault, ReaderGone};
 pub const TABLE: &[Entry] = &[
     tee::BRANCH_ENTRY,
     buffer::ENTRY,
+    #[cfg(feature = "age")]
+    decrypt::ENTRY,
     discard::ENTRY,
+    #[cfg(feature = "age")]
+    encrypt::ENTRY,
     generate::ENTRY,
     gunzip::ENTRY,
     gzip::ENTRY,
