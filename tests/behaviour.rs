@@ -4,6 +4,8 @@
 
 mod cases;
 mod chunks;
+#[cfg(feature = "age")]
+mod encrypt;
 mod examples;
 mod faults;
 mod generated;

@@ -37,6 +37,8 @@ const fn entry(entry: Entry, nature: Nature, groups: Groups) -> Entry {
 pub(super) static TABLE: &[Entry] = &[
     entry(Entry::of::<Buffer>("buffer", Role::Filter), Nature::Neutral, Groups::None),
     entry(Entry::of::<Branch>("branch", Role::Sink), Nature::Neutral, Groups::Branches),
+    entry(Entry::of::<Decrypt>("decrypt", Role::Filter), Nature::Decryptor, Groups::None),
+    entry(Entry::of::<Encrypt>("encrypt", Role::Filter), Nature::Encryptor, Groups::None),
     entry(Entry::of::<Generate>("generate", Role::Source), Nature::Neutral, Groups::None),
     entry(Entry::of::<Gunzip>("gunzip", Role::Filter), Nature::Decompressor, Groups::None),
     entry(Entry::of::<Gzip>("gzip", Role::Filter), Nature::Compressor, Groups::None),
@@ -78,6 +80,23 @@ stage!(Buffer {
 #[derive(Debug, clap::Parser)]
 struct Branch {}
 stage!(Branch {});
+
+/// Decrypt
+#[derive(Debug, clap::Parser)]
+struct Decrypt {}
+stage!(Decrypt {});
+
+/// Encrypt
+#[derive(Debug, clap::Parser)]
+struct Encrypt {
+    #[arg(long)]
+    armor: bool,
+}
+stage!(Encrypt {
+    fn gives_text(&self) -> bool {
+        self.armor
+    }
+});
 
 /// Make bytes up
 #[derive(Debug, clap::Parser)]

@@ -191,6 +191,16 @@ weir: warning: `upper` changes what `gzip` compressed
     }
 
     #[test]
+    fn encrypted_bytes_neither_compress_nor_bear_a_change() {
+        assert_eq!(warnings("encrypt | gzip"), ["`gzip` compresses what `encrypt` has encrypted"]);
+        assert_eq!(warnings("encrypt --armor | upper"), ["`upper` changes what `encrypt` encrypted"]);
+        assert_eq!(warnings("upper | decrypt"), ["`decrypt` gets bytes that `upper` has changed"]);
+        for text in ["gzip | encrypt", "encrypt --armor | gzip", "encrypt | decrypt | upper | gzip"] {
+            assert_eq!(warnings(text), [""; 0], "{text}");
+        }
+    }
+
+    #[test]
     fn a_branch_is_given_what_its_stage_is_given() {
         assert_eq!(warnings("gzip | tee { upper | write b } | write c.gz").len(), 1);
     }

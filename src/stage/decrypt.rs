@@ -17,16 +17,24 @@ use clap::error::ErrorKind;
 /// A wrong key, and input that is empty, truncated or tampered with, is refused (exit 3), with the place in the input. The
 /// beginning of a block and a changed block look the same: then both are named.
 #[derive(Debug, clap::Parser)]
-#[command(group = clap::ArgGroup::new("key").required(true).multiple(true))]
 pub(super) struct Decrypt {
     /// A file of identities, as age-keygen makes it; may be given more than once
-    #[arg(short, long = "identity", value_name = "FILE", group = "key")]
+    #[arg(short, long = "identity", value_name = "FILE")]
     #[arg(conflicts_with_all = ["passphrase", "passphrase_file"])]
     identities: Vec<PathArgument>,
 
     #[command(flatten)]
     passphrase: PassphraseArguments,
 }
+
+/// What the example opens, with `correct horse battery staple`.
+const SEALED: &[u8] = b"-----BEGIN AGE ENCRYPTED FILE-----\n\
+YWdlLWVuY3J5cHRpb24ub3JnL3YxCi0+IHNjcnlwdCBCRHB4aDNURmNyMktKYTIr\n\
+c2IvTlhBIDEwCkIxY25qUTRVUWgrYWc0dWM2Mkd1WjVTS0QreXJ1MDJDSGZPK01C\n\
+dWhSQkUKLS0tIDZ4Y2lLRzl1SjIwRVlqZ2ZOTkV1MUZlZTFrTGUraUdmaERDdTFh\n\
+Kzg0encKGxax31OLoS3D+X7buFyqcMe/qeOKsUhJNz6DpQNVSDdwxYw6rq/3bK5s\n\
+rmMY\n\
+-----END AGE ENCRYPTED FILE-----\n";
 
 pub(super) const ENTRY: Entry = Entry {
     nature: Nature::Decryptor,
@@ -38,6 +46,9 @@ pub(super) const ENTRY: Entry = Entry {
 impl Decrypt {
     /// What arguments that are right one by one may do wrong together.
     fn checked(self) -> Result<Decrypt, clap::Error> {
+        if self.identities.is_empty() && !self.passphrase.is_wanted() {
+            return Err(secret::no_key("`-i FILE`, `-p` or `--passphrase-file FILE`"));
+        }
         let files = self.identities.iter().chain(&self.passphrase.passphrase_file);
         match secret::no_stream(files) {
             Ok(()) => Ok(self),

@@ -19,17 +19,16 @@ const SHOWN_LETTERS: usize = 12;
 ///
 /// The output is binary; with `--armor` it is text, a third longer. It does not compress: compress before.
 #[derive(Debug, clap::Parser)]
-#[command(group = clap::ArgGroup::new("key").required(true).multiple(true))]
 pub(super) struct Encrypt {
     /// A recipient; may be given more than once
-    #[arg(short, long = "recipient", value_name = "RECIPIENT", group = "key", value_parser = RecipientKey::parse)]
+    #[arg(short, long = "recipient", value_name = "RECIPIENT", value_parser = RecipientKey::parse)]
     #[arg(conflicts_with_all = ["passphrase", "passphrase_file"])]
     recipients: Vec<RecipientKey>,
 
     /// A file of recipients, one in each line; may be given more than once
     ///
     /// Empty lines and such that begin with `#` are left out.
-    #[arg(short = 'R', long = "recipients-file", value_name = "FILE", group = "key")]
+    #[arg(short = 'R', long = "recipients-file", value_name = "FILE")]
     #[arg(conflicts_with_all = ["passphrase", "passphrase_file"])]
     files: Vec<PathArgument>,
 
@@ -58,6 +57,9 @@ pub(super) const ENTRY: Entry = Entry {
 impl Encrypt {
     /// What arguments that are right one by one may do wrong together.
     fn checked(self) -> Result<Encrypt, clap::Error> {
+        if self.recipients.is_empty() && self.files.is_empty() && !self.passphrase.is_wanted() {
+            return Err(secret::no_key("`-r RECIPIENT`, `-R FILE`, `-p` or `--passphrase-file FILE`"));
+        }
         let files = self.files.iter().chain(&self.passphrase.passphrase_file);
         let wrong = match secret::doubled(&self.recipients) {
             Some(key) => Err(format!("the recipient `{key}` is given twice")),

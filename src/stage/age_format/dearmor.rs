@@ -109,7 +109,7 @@ impl Dearmor {
         if self.line == END_MARK {
             self.line.clear();
             self.next = Next::Nothing;
-            return nothing_behind(inlet);
+            return Ok(());
         }
         if line == Line::Cut {
             let end = inlet.offset();
@@ -182,7 +182,10 @@ enum Line {
 }
 
 /// Refuses what stands behind the last mark and is no white space.
-fn nothing_behind(inlet: &mut Inlet) -> anyhow::Result<()> {
+///
+/// # Errors
+/// A [`Fault`] with the place of it; those of the links.
+pub(super) fn nothing_behind(inlet: &mut Inlet) -> anyhow::Result<()> {
     loop {
         let bytes = inlet.fill_buf()?;
         let count = bytes.len();
@@ -191,10 +194,8 @@ fn nothing_behind(inlet: &mut Inlet) -> anyhow::Result<()> {
         }
         if let Some(at) = bytes.iter().position(|byte| !byte.is_ascii_whitespace()) {
             let offset = inlet.offset() + at as u64;
-            return Err(Fault::refused(format!(
-                "trailing bytes after the end of the armor, from input byte {offset} on"
-            ))
-            .into());
+            let message = format!("trailing bytes after the end of the armor, from input byte {offset} on");
+            return Err(Fault::refused(message).help("all data before them is good").into());
         }
         inlet.consume(count);
     }

@@ -182,11 +182,9 @@ impl Header {
         match identities.iter().find_map(|identity| identity.unwrap_stanzas(&self.stanzas)) {
             Some(Ok(file_key)) => Ok(file_key),
             Some(Err(DecryptError::ExcessiveWork { required, .. })) => {
-                let message = format!(
-                    "asks for the work of 2^{required}, more than 2^{WORK_FACTOR_MAX} for a passphrase"
-                );
-                Err(Fault::refused(message)
-                    .help("no program that is known makes such files; `age -d` may still open it"))
+                let message =
+                    format!("asks for scrypt work of 2^{required}, and at most 2^{WORK_FACTOR_MAX} is done");
+                Err(Fault::refused(message).help("a passphrase that a person types is made with 2^18 or so"))
             }
             Some(Err(DecryptError::DecryptionFailed)) => Err(Fault::refused("wrong passphrase")),
             Some(Err(_)) => Err(corrupt(end, "a malformed recipient")),
@@ -253,7 +251,10 @@ impl Lines<'_, '_> {
         if version == VERSION {
             return Ok(());
         }
-        let version = printable(&version[..version.len().min(16)]);
+        if version == [VERSION, b"\r"].concat() {
+            return Err(self.corrupt("its line ends were changed on its way").into());
+        }
+        let version = version[..version.len().min(16)].escape_ascii();
         Err(Fault::refused(format!("an age file of version `{version}`, and only `v1` is known")).into())
     }
 

@@ -1,7 +1,7 @@
 //! The bytes of an age file out of an inlet, armored or not; which of both it is, is found out by looking.
 //! Knows nothing of what the bytes mean.
 
-use super::dearmor::{BEGIN_MARK, Dearmor};
+use super::dearmor::{BEGIN_MARK, Dearmor, nothing_behind};
 use super::truncated;
 use crate::flow::Inlet;
 use crate::stage::fault::Fault;
@@ -101,18 +101,28 @@ impl<'i> Source<'i> {
         }
     }
 
+    /// Reads to the end of the input, where that is behind the end of what it holds.
+    ///
+    /// # Errors
+    /// A [`Fault`] for what else stands there; those of the links.
+    pub(super) fn finish(self) -> anyhow::Result<()> {
+        self.armor.map_or(Ok(()), |_| nothing_behind(self.inlet))
+    }
+
     /// That the input is of another format; `start` is what was taken of it.
     pub(super) fn foreign(&mut self, start: &[u8]) -> Fault {
         let mut start = start.to_vec();
+        // Of a line of text, enough to tell what it is.
+        let shown_bytes = if start.starts_with(b"-") { BEGIN_MARK.len() } else { SHOWN_BYTES };
         // Some more of it to show, however it is cut; an error of the link will come again.
-        while start.len() < SHOWN_BYTES
+        while start.len() < shown_bytes
             && let Ok(bytes) = self.fill()
             && let Some(&byte) = bytes.first()
         {
             self.consume(1);
             start.push(byte);
         }
-        start.truncate(SHOWN_BYTES);
+        start.truncate(shown_bytes);
         Fault::refused(format!("not age data (starts with `{}`)", start.escape_ascii()))
             .help("see what `file` makes of the data")
     }

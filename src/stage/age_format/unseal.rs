@@ -33,12 +33,13 @@ pub(in crate::stage) fn unseal(
         outlet,
     };
     match opener.run(&mut source) {
+        Ok(()) => source.finish(),
         // The input cannot go on: what it gave before is still good, or has something worse in it.
         Err(error) if Closed::cause_of(error.as_ref()).is_none() => {
             opener.drain()?;
             Err(error)
         }
-        result => result,
+        closed => closed,
     }
 }
 

@@ -13,6 +13,7 @@ use crate::stage::arguments::PathArgument;
 use crate::stage::fault::Fault;
 use crate::stage::outside::stream::reason;
 use age::secrecy::zeroize::Zeroizing;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use std::fs::File;
 use std::io::{self, Read};
@@ -62,6 +63,13 @@ fn lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
 /// That a line of a file is not what it should be. What it is instead may be a secret, so it is not shown.
 fn malformed(file: &PathArgument, line: usize, what: &str) -> Fault {
     Fault::refused(format!("line {line} {what}")).of(name_of(file))
+}
+
+/// That arguments name no key at all; `choices` are those that do.
+pub(super) fn no_key(choices: &str) -> clap::Error {
+    let mut error = clap::Error::new(ErrorKind::MissingRequiredArgument);
+    error.insert(ContextKind::InvalidArg, ContextValue::String(format!("a key: {choices}")));
+    error
 }
 
 /// Refuses `-`: standard input carries the data.

@@ -15,7 +15,7 @@ use std::os::unix::ffi::OsStringExt;
 
 /// The variable that a passphrase may be in. Whoever starts a child takes it out of the child's environment
 /// (`Command::env_remove`): it is weir's own.
-pub const PASSPHRASE_VARIABLE: &str = "WEIR_PASSPHRASE";
+pub(in crate::stage) const PASSPHRASE_VARIABLE: &str = "WEIR_PASSPHRASE";
 
 /// More than anybody types; whoever names the wrong file is told.
 const PASSPHRASE_BYTES_MAX: usize = 64 * 1024;
@@ -26,13 +26,13 @@ pub(in crate::stage) struct PassphraseArguments {
     /// Use a passphrase: that in WEIR_PASSPHRASE if it is set, else it is asked for on the terminal
     ///
     /// It is asked for before anything is read or written, in a batch for every run. No child process inherits the variable.
-    #[arg(short, long, group = "key", conflicts_with = "passphrase_file")]
+    #[arg(short, long, conflicts_with = "passphrase_file")]
     pub(in crate::stage) passphrase: bool,
 
     /// Use the passphrase in the first line of FILE
     ///
     /// Its line end does not belong to it. It is UTF-8, without NUL, and not empty.
-    #[arg(long, value_name = "FILE", group = "key")]
+    #[arg(long, value_name = "FILE")]
     pub(in crate::stage) passphrase_file: Option<PathArgument>,
 }
 
