@@ -4,7 +4,9 @@
 use crate::harness::{Ran, World, has_tool};
 use crate::tty::Tty;
 use nix::sys::termios::LocalFlags;
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 
 /// Blocks are 64 KiB, four are worked on as one, chunks are 256 KiB.
@@ -134,9 +136,9 @@ fn a_passphrase_comes_from_a_file_or_the_environment_and_goes_nowhere() {
     let call =
         world.weir("read plain | encrypt -p | write out").arg("--dry-run").env("WEIR_PASSPHRASE", PASSPHRASE);
     keeps_it(call.run().with_code(0));
-    for (value, said) in [("", "WEIR_PASSPHRASE is empty: no passphrase")] {
-        let call = world.weir("read sealed | decrypt -p").env("WEIR_PASSPHRASE", value);
-        call.run().with_code(3).saying(said);
+    for (value, said) in [(&b""[..], "is empty"), (b"\xff", "is no UTF-8")] {
+        let call = world.weir("read sealed | decrypt -p").env("WEIR_PASSPHRASE", OsStr::from_bytes(value));
+        call.run().with_code(3).saying(&format!("WEIR_PASSPHRASE {said}: no passphrase"));
     }
 }
 
@@ -169,8 +171,8 @@ fn ciphertext_does_not_reach_a_terminal_unasked_and_armor_does() {
 fn a_passphrase_is_asked_for_unseen_and_twice_to_encrypt() {
     let world = world().with("plain", "closed");
     let mut tty = Tty::new(24, 80);
-    let line = "weir --progress always 'read plain | encrypt -p | write sealed'; echo \"[$?]\"; \
-                weir 'read sealed | decrypt -p'; echo \"[$?]\"";
+    let line = "weir --progress always 'read plain | encrypt -p | write sealed'; echo \"[$?]\"; read key; \
+                weir 'read sealed | decrypt -p'; echo \"[$?]\"; read key";
     let Some(_shell) = tty.shell(&world, line) else { return };
     let before = tty.modes();
     tty.until_text("weir: passphrase: ");
@@ -182,6 +184,7 @@ fn a_passphrase_is_asked_for_unseen_and_twice_to_encrypt() {
     tty.type_in(&format!("{PASSPHRASE}\n"));
     tty.until_text("[0]");
     assert!(tty.modes() == before);
+    tty.type_in("\n");
     tty.until_text("weir: passphrase: ");
     tty.type_in(&format!("{PASSPHRASE}\n"));
     tty.until_text("closed");

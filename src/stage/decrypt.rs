@@ -38,7 +38,7 @@ rmMY\n\
 
 pub(super) const ENTRY: Entry = Entry {
     nature: Nature::Decryptor,
-    examples: &[Example { chain: "decrypt -p", input: b"", output: b"" }],
+    examples: &[Example { chain: "decrypt -p", input: SEALED, output: b"open at last\n" }],
     parse: |matches| Ok(Box::new(Decrypt::from_arg_matches(matches)?.checked()?)),
     ..Entry::of::<Decrypt>("decrypt", Role::Filter)
 };
@@ -77,7 +77,7 @@ impl Stage for Decrypt {
             identity.set_max_work_factor(WORK_FACTOR_MAX);
             (Key::Passphrase(identity), String::new())
         } else {
-            let (identities, tried) = secret::identities(&self.identities)?;
+            let (identities, tried) = secret::identities(&self.identities, opening)?;
             (Key::Identities(identities), tried)
         };
         Ok(Body::filter(move |inlet, outlet, context| unseal(&key, &tried, inlet, outlet, context)))

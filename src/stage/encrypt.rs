@@ -103,7 +103,7 @@ impl Stage for Encrypt {
             vec![Box::new(recipient)]
         } else {
             let mut keys = self.recipients;
-            keys.extend(secret::recipients(&self.files)?);
+            keys.extend(secret::recipients(&self.files, opening)?);
             secret::agree(&keys).map_err(Fault::refused)?;
             keys.into_iter().map(RecipientKey::boxed).collect()
         };

@@ -32,15 +32,8 @@ pub(in crate::stage) fn unseal(
         has_ended: false,
         outlet,
     };
-    match opener.run(&mut source) {
-        Ok(()) => source.finish(),
-        // The input cannot go on: what it gave before is still good, or has something worse in it.
-        Err(error) if Closed::cause_of(error.as_ref()).is_none() => {
-            opener.drain()?;
-            Err(error)
-        }
-        closed => closed,
-    }
+    opener.run(&mut source)?;
+    source.finish()
 }
 
 /// A block as it came.
@@ -150,12 +143,13 @@ impl Opener<'_> {
             if source.would_wait()? {
                 batch = self.send_before_a_wait(batch)?;
             }
-            // By now there may be blocks that a fault of the source should not hold back.
             let available = match source.fill() {
                 Ok(available) => available,
                 Err(error) if Closed::cause_of(error.as_ref()).is_some() => return Err(error),
+                // What came before is good and goes through, or has something worse in it.
                 Err(error) => {
                     self.submit(batch)?;
+                    self.drain()?;
                     return Err(error);
                 }
             };

@@ -3,6 +3,7 @@
 
 use super::{contents, leave_no_core, lines, malformed, name_of};
 use crate::stage::arguments::PathArgument;
+use crate::stage::contract::Opening;
 use crate::stage::fault::Fault;
 use age::x25519::Identity;
 
@@ -13,11 +14,14 @@ const NAMED_MAX: usize = 3;
 ///
 /// # Errors
 /// A [`Fault`] with the file, and the line: what cannot be read, what is no identity.
-pub(in crate::stage) fn identities(files: &[PathArgument]) -> Result<(Vec<Identity>, String), Fault> {
+pub(in crate::stage) fn identities(
+    files: &[PathArgument],
+    opening: &Opening<'_>,
+) -> Result<(Vec<Identity>, String), Fault> {
     leave_no_core();
     let (mut identities, mut names) = (Vec::new(), Vec::new());
     for file in files {
-        let text = contents(file)?;
+        let text = contents(file, opening)?;
         refuse_a_file_of_another_kind(file, &text)?;
         let before = identities.len();
         for (number, line) in lines(&text) {

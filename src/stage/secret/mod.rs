@@ -10,14 +10,20 @@ mod recipients;
 
 use crate::diagnostic::printable;
 use crate::stage::arguments::PathArgument;
+use crate::stage::contract::Opening;
 use crate::stage::fault::Fault;
 use crate::stage::outside::stream::reason;
 use age::secrecy::zeroize::Zeroizing;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
+use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::OpenOptionsExt;
 
 pub(super) use identities::identities;
 pub(super) use passphrase::{Ask, PassphraseArguments};
@@ -25,6 +31,9 @@ pub(super) use recipients::{RecipientKey, agree, doubled, recipients};
 
 /// Nobody has a longer list of keys, and a device must not be read for ever.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
+
+/// How often it is looked whether somebody gave up, while somebody is waited for.
+const TICK_MILLISECONDS: u16 = 50;
 
 /// Keeps what is in memory from now on out of core files. Where the system minds, they stay as they are.
 fn leave_no_core() {
@@ -38,10 +47,44 @@ fn name_of(file: &PathArgument) -> String {
     printable(file.path.as_os_str().as_bytes())
 }
 
+/// A file that is waited for no longer than the run is wanted: a FIFO may have no writer.
+struct Patient<'o> {
+    file: File,
+    opening: &'o Opening<'o>,
+}
+
+impl<'o> Patient<'o> {
+    fn open(file: &PathArgument, opening: &'o Opening<'o>) -> io::Result<Patient<'o>> {
+        let flags = (OFlag::O_NONBLOCK | OFlag::O_NOCTTY).bits();
+        Ok(Patient { file: OpenOptions::new().read(true).custom_flags(flags).open(&file.path)?, opening })
+    }
+}
+
+impl Read for Patient<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            if self.opening.is_given_up() {
+                return Err(io::Error::other("interrupted"));
+            }
+            // The handlers of signals only take note, so it is looked for them from time to time.
+            let mut polled = [PollFd::new(self.file.as_fd(), PollFlags::POLLIN)];
+            match poll(&mut polled, PollTimeout::from(TICK_MILLISECONDS)) {
+                Ok(0) | Err(Errno::EINTR) => continue,
+                Ok(_) => {}
+                Err(error) => return Err(error.into()),
+            }
+            match self.file.read(buffer) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                result => return result,
+            }
+        }
+    }
+}
+
 /// A whole file of keys, as lines.
-fn contents(file: &PathArgument) -> Result<Zeroizing<String>, Fault> {
+fn contents(file: &PathArgument, opening: &Opening<'_>) -> Result<Zeroizing<String>, Fault> {
     let failed = |error: &io::Error| Fault::failed(reason(error)).of(name_of(file));
-    let opened = File::open(&file.path).map_err(|error| failed(&error))?;
+    let opened = Patient::open(file, opening).map_err(|error| failed(&error))?;
     // In one piece: a buffer that grew would leave copies behind.
     let mut bytes = Zeroizing::new(Vec::with_capacity(FILE_BYTES_MAX as usize + 1));
     opened.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(|error| failed(&error))?;
@@ -77,5 +120,60 @@ pub(super) fn no_stream<'a>(mut files: impl Iterator<Item = &'a PathArgument>) -
     match files.any(PathArgument::is_standard_stream) {
         true => Err("`-` is standard input, where the data comes from; name a file".to_owned()),
         false => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Patient;
+    use crate::stage::arguments::PathArgument;
+    use crate::stage::contract::{Interrupts, Opening, Registered};
+    use clap::Parser;
+    use nix::sys::stat::Mode;
+    use std::io::Read;
+
+    #[derive(Debug)]
+    struct GivenUp;
+
+    impl Interrupts for GivenUp {
+        fn is_given_up(&self) -> bool {
+            true
+        }
+    }
+
+    #[derive(Parser)]
+    #[command(no_binary_name = true)]
+    struct File {
+        file: PathArgument,
+    }
+
+    #[test]
+    fn a_fifo_without_a_writer_does_not_hold_a_run_that_is_given_up() {
+        let directory = tempfile::tempdir().unwrap();
+        let fifo = directory.path().join("fifo");
+        nix::unistd::mkfifo(&fifo, Mode::S_IRWXU).unwrap();
+        let file = File::try_parse_from([fifo]).unwrap().file;
+        let mut registered = Registered::default();
+        let opening = Opening::new(0, Vec::new(), &mut registered).interrupted_by(&GivenUp);
+        let error = Patient::open(&file, &opening).unwrap().read(&mut [0]).unwrap_err();
+        assert_eq!(error.to_string(), "interrupted");
+    }
+
+    #[test]
+    fn a_fifo_is_read_when_somebody_writes() {
+        let directory = tempfile::tempdir().unwrap();
+        let fifo = directory.path().join("fifo");
+        nix::unistd::mkfifo(&fifo, Mode::S_IRWXU).unwrap();
+        let writer = {
+            let fifo = fifo.clone();
+            std::thread::spawn(move || std::fs::write(fifo, "a line\n").unwrap())
+        };
+        let file = File::try_parse_from([fifo]).unwrap().file;
+        let mut registered = Registered::default();
+        let opening = Opening::new(0, Vec::new(), &mut registered);
+        let mut text = String::new();
+        Patient::open(&file, &opening).unwrap().read_to_string(&mut text).unwrap();
+        writer.join().unwrap();
+        assert_eq!(text, "a line\n");
     }
 }

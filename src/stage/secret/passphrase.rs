@@ -1,7 +1,7 @@
 //! A passphrase: from the environment, a file or the terminal, never from the command line.
 //! Knows nothing of what it opens.
 
-use super::{leave_no_core, name_of, prompt};
+use super::{Patient, leave_no_core, name_of, prompt};
 use crate::stage::arguments::PathArgument;
 use crate::stage::contract::{Opening, Touch};
 use crate::stage::fault::Fault;
@@ -9,7 +9,6 @@ use crate::stage::outside::stream::reason;
 use age::secrecy::SecretString;
 use age::secrecy::zeroize::{Zeroize, Zeroizing};
 use std::ffi::OsString;
-use std::fs::File;
 use std::io::Read;
 use std::os::unix::ffi::OsStringExt;
 
@@ -71,7 +70,7 @@ impl PassphraseArguments {
     pub(in crate::stage) fn get(&self, ask: Ask, opening: &Opening<'_>) -> anyhow::Result<SecretString> {
         leave_no_core();
         if let Some(file) = &self.passphrase_file {
-            return Ok(of_file(file)?);
+            return Ok(of_file(file, opening)?);
         }
         // A copy of the process's own environment, which nobody can change: this is done where it is asked for.
         if let Some(value) = std::env::var_os(PASSPHRASE_VARIABLE) {
@@ -92,9 +91,9 @@ fn of_variable(value: OsString) -> Result<SecretString, Fault> {
     secret(&Zeroizing::new(value.into_vec()), PASSPHRASE_VARIABLE)
 }
 
-fn of_file(file: &PathArgument) -> Result<SecretString, Fault> {
+fn of_file(file: &PathArgument, opening: &Opening<'_>) -> Result<SecretString, Fault> {
     let failed = |error| Fault::failed(reason(&error)).of(name_of(file));
-    let mut opened = File::open(&file.path).map_err(failed)?;
+    let mut opened = Patient::open(file, opening).map_err(failed)?;
     let mut line = Zeroizing::new(Vec::with_capacity(PASSPHRASE_BYTES_MAX + 2));
     let mut part = Zeroizing::new([0; 4096]);
     // By hand, as far as the line goes: more of a pipe may belong to others, and a device has no end.
@@ -142,6 +141,7 @@ fn secret(bytes: &[u8], name: &str) -> Result<SecretString, Fault> {
 mod tests {
     use super::{PASSPHRASE_BYTES_MAX, of_file, of_variable, secret};
     use crate::stage::arguments::PathArgument;
+    use crate::stage::contract::{Opening, Registered};
     use age::secrecy::ExposeSecret;
     use clap::Parser;
     use std::ffi::OsString;
@@ -156,7 +156,9 @@ mod tests {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(bytes).unwrap();
         let argument = File::try_parse_from([file.path()]).unwrap().file;
-        let secret = of_file(&argument).map_err(|fault| fault.message)?;
+        let mut registered = Registered::default();
+        let opening = Opening::new(0, Vec::new(), &mut registered);
+        let secret = of_file(&argument, &opening).map_err(|fault| fault.message)?;
         Ok(secret.expose_secret().to_owned())
     }
 

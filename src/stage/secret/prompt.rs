@@ -1,6 +1,7 @@
 //! A question on the terminal, its answer unseen.
 //! Knows nothing of what is asked for, and does not write to the standard streams: those carry data.
 
+use super::TICK_MILLISECONDS;
 use crate::stage::contract::Opening;
 use crate::stage::fault::Fault;
 use age::secrecy::zeroize::Zeroizing;
@@ -14,8 +15,6 @@ use std::os::fd::AsFd;
 const TERMINAL: &str = "/dev/tty";
 /// A terminal gives no longer line.
 const LINE_BYTES_MAX: usize = 4096;
-/// How often it is looked whether somebody gave up.
-const TICK_MILLISECONDS: u16 = 50;
 
 /// A terminal that shows nothing of what is typed, until it is dropped.
 struct Unseen {

@@ -3,6 +3,7 @@
 
 use super::{contents, lines, malformed, name_of};
 use crate::stage::arguments::PathArgument;
+use crate::stage::contract::Opening;
 use crate::stage::fault::Fault;
 use age::{tag, tagpq, x25519};
 use std::collections::HashSet;
@@ -19,7 +20,7 @@ pub(in crate::stage) struct RecipientKey {
 enum Kind {
     X25519(x25519::Recipient),
     Tag(tag::Recipient),
-    TagPostQuantum(tagpq::Recipient),
+    TagPostQuantum(Box<tagpq::Recipient>),
 }
 
 impl RecipientKey {
@@ -31,7 +32,7 @@ impl RecipientKey {
         let kind = match (text.parse(), text.parse(), text.parse()) {
             (Ok(key), _, _) => Kind::X25519(key),
             (_, Ok(key), _) => Kind::Tag(key),
-            (_, _, Ok(key)) => Kind::TagPostQuantum(key),
+            (_, _, Ok(key)) => Kind::TagPostQuantum(Box::new(key)),
             _ => return Err(what_else(text).to_owned()),
         };
         let key = RecipientKey { text: text.to_owned(), kind };
@@ -43,7 +44,7 @@ impl RecipientKey {
         match self.kind {
             Kind::X25519(key) => Box::new(key),
             Kind::Tag(key) => Box::new(key),
-            Kind::TagPostQuantum(key) => Box::new(key),
+            Kind::TagPostQuantum(key) => key,
         }
     }
 
@@ -139,10 +140,13 @@ fn what_else(text: &str) -> &'static str {
 ///
 /// # Errors
 /// A [`Fault`] with the file, and the line: what cannot be read, what is no recipient.
-pub(in crate::stage) fn recipients(files: &[PathArgument]) -> Result<Vec<RecipientKey>, Fault> {
+pub(in crate::stage) fn recipients(
+    files: &[PathArgument],
+    opening: &Opening<'_>,
+) -> Result<Vec<RecipientKey>, Fault> {
     let mut keys = Vec::new();
     for file in files {
-        let text = contents(file)?;
+        let text = contents(file, opening)?;
         let before = keys.len();
         for (number, line) in lines(&text) {
             let key = RecipientKey::parse(line);
