@@ -44,7 +44,7 @@ pub(super) const ENTRY: Entry = Entry {
     nature: Nature::Encryptor,
     examples: &[
         Example {
-            chain: "encrypt -r age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kudc6wnsxj8p6qn --armor | head -n 1",
+            chain: "encrypt -r age1edjan8qg9tey6wwx2fhmydfzurm9lr4h5duxahwk48vnuughnvzs8g934j --armor | head -n 1",
             input: b"for the owner of that key\n",
             output: b"-----BEGIN AGE ENCRYPTED FILE-----\n",
         },

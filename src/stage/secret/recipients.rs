@@ -229,6 +229,15 @@ mod tests {
     }
 
     #[test]
+    fn a_tagged_recipient_of_a_hardware_key_is_taken() {
+        let tagged = "age1tag1qt8lw0ual6avlwmwatk888yqnmdamm7xfd0wak53ut6elz5c4swx2yqdj4e";
+        let key = RecipientKey::parse(tagged).unwrap();
+        assert!(agree(&[key.clone(), RecipientKey::parse(KEY).unwrap()]).is_ok());
+        let (stanzas, _) = key.boxed().wrap_file_key(&FileKey::new(Box::new([7; 16]))).unwrap();
+        assert_eq!(stanzas[0].tag, "p256tag");
+    }
+
+    #[test]
     fn a_key_that_is_there_twice_is_found() {
         let key = || RecipientKey::parse(KEY).unwrap();
         assert!(doubled(&[key()]).is_none() && agree(&[key()]).is_ok());
