@@ -6,6 +6,8 @@ mod cases;
 mod chunks;
 #[cfg(all(feature = "xz", feature = "zstd"))]
 mod codecs_zx;
+#[cfg(feature = "age")]
+mod encrypt;
 mod examples;
 mod faults;
 mod files;

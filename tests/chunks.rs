@@ -7,6 +7,9 @@ use std::hash::{Hash, Hasher};
 /// From one byte to more than there will ever be.
 const BUFFERS: [&str; 10] = ["1", "2", "4095", "4096", "4097", "64K", "1M", "1048577", "64M", "1G"];
 
+/// An identity, for the chain that decrypts.
+const KEY: &str = "AGE-SECRET-KEY-1GQ9778VQXMMJVE8SK7J6VT8UJ4HDQAJUVSFCWCM02D8GEWQ72PVQ2Y5J33";
+
 /// Text with lines, letters of several bytes, and bytes that are no UTF-8.
 fn input() -> Vec<u8> {
     let mut text = Vec::new();
@@ -53,13 +56,15 @@ fn the_output_does_not_depend_on_how_much_a_link_holds() {
         "spool | buffer 3K --start 50",
         "throttle 1G",
         "hash crc32,sha256 -o sums",
+        #[cfg(feature = "age")]
+        "encrypt -r age1t7rxyev2z3rw82stdlrrepyc39nvn86l5078zqkf5uasdy86jp6svpy7pa --armor | decrypt -i key",
         "generate_text",
     ];
     for chain in chains {
         let chain = if chain == "generate_text" { "generate text 1234567 | upper" } else { chain };
         let mut expected = None;
         for buffer in BUFFERS {
-            let world = World::new().with("in", &input);
+            let world = World::new().with("in", &input).with("key", KEY);
             let whole =
                 if chain.starts_with("generate") { chain.to_owned() } else { format!("read in | {chain}") };
             let ran = world.weir(whole).args(["-q", "-B", buffer]).run().quietly();

@@ -2,6 +2,7 @@
 //! Knows nothing of runs: it notes signals and wakes whoever polls.
 
 use crate::flow::Clock;
+use crate::stage::Interrupts;
 use nix::sys::signal::Signal;
 use nix::unistd::{Pid, getpgid, getpgrp, getppid, getsid};
 use std::fs;
@@ -67,6 +68,16 @@ impl Process {
         while matches!((&self.wake).read(&mut scrap), Ok(count) if count > 0) {}
         let came = |(_, count): &&(Signal, Arc<AtomicUsize>)| count.swap(0, Ordering::AcqRel) != 0;
         self.noted.iter().filter(came).map(|(signal, _)| *signal).collect()
+    }
+}
+
+impl Interrupts for Process {
+    /// The signal stays noted, for whoever takes it.
+    fn is_given_up(&self) -> bool {
+        let came = |(signal, count): &(Signal, Arc<AtomicUsize>)| {
+            ENDING.contains(signal) && count.load(Ordering::Acquire) != 0
+        };
+        self.noted.iter().any(came)
     }
 }
 

@@ -11,7 +11,7 @@ use super::wiring;
 use crate::diagnostic::printable;
 use crate::flow::{Outlet, Reading, Scheme, Workers};
 use crate::plan::Plan;
-use crate::stage::{Body, Calls, Context, Opening, Registered, Stage, Touch};
+use crate::stage::{Body, Calls, Context, Interrupts, Opening, Registered, Stage, Touch};
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -48,8 +48,8 @@ pub fn start<'a>(plan: Plan, process: &'a Process, settings: &Settings) -> Resul
     for (stage, (planned, loose)) in plan.stages.into_iter().zip(loose).enumerate() {
         let given = Given { branches: loose.branches, input: planned.input, file: files[stage].take() };
         let body = holdings
-            .open(stage, planned.stage, given, process.umask, &shared)
-            .map_err(|error| Box::new(unopened(&shared, stage, &error, &mut holdings)))?;
+            .open(stage, planned.stage, given, process, &shared)
+            .map_err(|error| Box::new(unopened(&shared, stage, &error, &mut holdings, process)))?;
         ready.push((body, loose.main));
     }
 
@@ -85,12 +85,12 @@ impl Holdings {
         index: usize,
         stage: Box<dyn Stage>,
         given: Given,
-        umask: u32,
+        process: &Process,
         shared: &Shared,
     ) -> anyhow::Result<Body> {
         let mut registered = Registered::default();
-        let opening = Opening::new(umask, given.branches, &mut registered);
-        let mut opening = opening.reading(self.source.clone());
+        let opening = Opening::new(process.umask, given.branches, &mut registered);
+        let mut opening = opening.reading(self.source.clone()).interrupted_by(process);
         opening.file_of_bytes = given.file;
         let body = stage.open(&mut opening);
         drop(opening);
@@ -153,20 +153,26 @@ fn spawn(
     Ok(())
 }
 
-fn unopened(shared: &Shared, stage: usize, error: &anyhow::Error, holdings: &mut Holdings) -> Report {
+fn unopened(
+    shared: &Shared,
+    stage: usize,
+    error: &anyhow::Error,
+    holdings: &mut Holdings,
+    process: &Process,
+) -> Report {
     let mut failure = thread::failure(Some(stage), error);
     let mut commits: Vec<_> = holdings.owned.drain(..).map(|owned| owned.commit).collect();
     for left in commits::discard(&mut commits) {
         failure.message = format!("{}; {left:#}", failure.message);
     }
     let outputs = commits::left_alone(&commits);
-    Report {
-        outcome: Outcome::Failed(failure.exit),
-        failures: vec![failure],
-        outputs,
-        notes: Vec::new(),
-        reading: shared.reading(),
-    }
+    // Whoever was asked something, and answered with a signal, knows why the run does not start.
+    let ending = if process.is_given_up() { process.take().first().copied() } else { None };
+    let (outcome, failures) = match ending {
+        Some(signal) => (Outcome::Cancelled(signal as i32), Vec::new()),
+        None => (Outcome::Failed(failure.exit), vec![failure]),
+    };
+    Report { outcome, failures, outputs, notes: Vec::new(), reading: shared.reading() }
 }
 
 fn unwired(scheme: &Arc<Scheme>, error: io::Error) -> Report {

@@ -61,7 +61,7 @@ pub struct Planned {
     pub input: Option<usize>,
     /// The links it writes: onward first if there is one, then its branches in order.
     pub outputs: Vec<usize>,
-    /// The stage that compressed the bytes it is given, if they still are compressed.
+    /// The stage that compressed or encrypted the bytes it is given, if they still are, and no text.
     pub compressed_by: Option<usize>,
     /// Its row of the stage table.
     pub entry: &'static Entry,

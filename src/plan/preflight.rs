@@ -415,6 +415,9 @@ mod tests {
         assert_eq!(problems[0].message, "standard output is a terminal, and what `gzip` gives is no text");
         assert!(look_with(&place, "read {}/a | gzip | stdout --force", &streams).is_ok());
         assert!(look_with(&place, "read {}/a | gzip | gunzip", &streams).is_ok());
+        let problems = look_with(&place, "read {}/a | gzip | encrypt", &streams).expect_err("refused");
+        assert_eq!(problems[0].message, "standard output is a terminal, and what `encrypt` gives is no text");
+        assert!(look_with(&place, "read {}/a | encrypt --armor", &streams).is_ok());
         let notices = look_with(&place, "upper", &streams).expect("facts").notices;
         assert_eq!(notices, ["reading standard input from the terminal; end it with Ctrl-D"]);
     }

@@ -38,6 +38,8 @@ pub(super) static TABLE: &[Entry] = &[
     entry(Entry::of::<Coding>("base64", Role::Filter), Nature::Encoder, Groups::None),
     entry(Entry::of::<Buffer>("buffer", Role::Filter), Nature::Neutral, Groups::None),
     entry(Entry::of::<Branch>("branch", Role::Sink), Nature::Neutral, Groups::Branches),
+    entry(Entry::of::<Decrypt>("decrypt", Role::Filter), Nature::Decryptor, Groups::None),
+    entry(Entry::of::<Encrypt>("encrypt", Role::Filter), Nature::Encryptor, Groups::None),
     entry(Entry::of::<Generate>("generate", Role::Source), Nature::Neutral, Groups::None),
     entry(Entry::of::<Gunzip>("gunzip", Role::Filter), Nature::Decompressor, Groups::None),
     entry(Entry::of::<Gzip>("gzip", Role::Filter), Nature::Compressor, Groups::None),
@@ -90,6 +92,22 @@ stage!(Branch {});
 #[derive(Debug, clap::Parser)]
 struct Coding {}
 stage!(Coding {});
+/// Decrypt
+#[derive(Debug, clap::Parser)]
+struct Decrypt {}
+stage!(Decrypt {});
+
+/// Encrypt
+#[derive(Debug, clap::Parser)]
+struct Encrypt {
+    #[arg(long)]
+    armor: bool,
+}
+stage!(Encrypt {
+    fn gives_text(&self) -> bool {
+        self.armor
+    }
+});
 
 /// Make bytes up
 #[derive(Debug, clap::Parser)]

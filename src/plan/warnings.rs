@@ -1,5 +1,5 @@
-//! Chains that are legal and surely not meant: compressed bytes changed, or compressed again, a name that promises what
-//! nothing in the chain does, bytes that leave before it is known whether they are the right ones.
+//! Chains that are legal and surely not meant: compressed or encrypted bytes changed, or compressed again, a name that
+//! promises what nothing in the chain does, bytes that leave before it is known whether they are the right ones.
 //! Judges by what the stage table says of each stage, and by the names of files; looks into none.
 
 use super::Plan;
@@ -22,6 +22,8 @@ enum Content {
     Plain,
     /// Compressed by that stage.
     Compressed(usize),
+    /// Encrypted by that stage.
+    Encrypted(usize),
     /// Compressed, by its name.
     Named(String),
     /// Changed by a text stage, right before.
@@ -37,8 +39,8 @@ pub(super) fn look_for(plan: &mut Plan) {
     let mut doubts: Vec<Option<usize>> = Vec::with_capacity(plan.stages.len());
     for at in 0..plan.stages.len() {
         let given = plan.writer_of(at).map_or_else(|| source(plan, at), |from| contents[from].clone());
-        if let Content::Compressed(by) = given {
-            plan.stages[at].compressed_by = Some(by);
+        if let Content::Compressed(by) | Content::Encrypted(by) = given {
+            plan.stages[at].compressed_by = Some(by).filter(|&by| !plan.stages[by].stage.gives_text());
         }
         plan.warnings.extend(warning(plan, at, &given));
         let doubted = plan.writer_of(at).and_then(|from| doubts[from]);
@@ -55,7 +57,8 @@ pub(super) fn look_for(plan: &mut Plan) {
             Nature::Neutral => given,
             Nature::Text => Content::Changed(at),
             Nature::Compressor => Content::Compressed(at),
-            Nature::Decompressor | Nature::Decoder => Content::Unknown,
+            Nature::Encryptor => Content::Encrypted(at),
+            Nature::Decompressor | Nature::Decoder | Nature::Decryptor => Content::Unknown,
             Nature::Encoder => Content::Encoded(at),
         });
     }
@@ -100,6 +103,21 @@ fn warning(plan: &Plan, at: usize, given: &Content) -> Option<Mistake> {
                 .help(format!("put `{name}` in front of `{by_name}`"));
             Some(also(mistake, *by, "compressed from here on"))
         }
+        (Nature::Text, Content::Encrypted(by)) => {
+            let by_name = plan.stages[*by].name;
+            let mistake = Mistake::warning(span, format!("`{name}` changes what `{by_name}` encrypted"))
+                .label("the result cannot be decrypted")
+                .help(format!("put `{name}` in front of `{by_name}`"));
+            Some(also(mistake, *by, "encrypted from here on"))
+        }
+        (Nature::Compressor, Content::Encrypted(by)) if !plan.stages[*by].stage.gives_text() => {
+            let by_name = plan.stages[*by].name;
+            let mistake =
+                Mistake::warning(span, format!("`{name}` compresses what `{by_name}` has encrypted"))
+                    .label("gains nothing")
+                    .help(format!("put `{name}` in front of `{by_name}`"));
+            Some(also(mistake, *by, "encrypted from here on"))
+        }
         (Nature::Text, Content::Named(file)) => Some(
             Mistake::warning(span, format!("`{name}` changes compressed bytes, by the name of `{file}`"))
                 .label("the result cannot be decompressed")
@@ -117,6 +135,13 @@ fn warning(plan: &Plan, at: usize, given: &Content) -> Option<Mistake> {
                 .label("gains nothing")
                 .help(format!("for another format, put a stage that decompresses in front of `{name}`")),
         ),
+        (Nature::Decryptor, Content::Changed(by)) => {
+            let by_name = plan.stages[*by].name;
+            let mistake = Mistake::warning(span, format!("`{name}` gets bytes that `{by_name}` has changed"))
+                .label("cannot be decrypted any more")
+                .help(format!("put `{name}` in front of `{by_name}`"));
+            Some(also(mistake, *by, "changed here"))
+        }
         (Nature::Decompressor, Content::Changed(by)) => {
             let by_name = plan.stages[*by].name;
             let mistake = Mistake::warning(span, format!("`{name}` gets bytes that `{by_name}` has changed"))
@@ -214,6 +239,16 @@ weir: warning: `upper` changes what `gzip` compressed
             warnings("read a.tgz | upper")[0],
             "`upper` changes compressed bytes, by the name of `a.tgz`"
         );
+    }
+
+    #[test]
+    fn encrypted_bytes_neither_compress_nor_bear_a_change() {
+        assert_eq!(warnings("encrypt | gzip"), ["`gzip` compresses what `encrypt` has encrypted"]);
+        assert_eq!(warnings("encrypt --armor | upper"), ["`upper` changes what `encrypt` encrypted"]);
+        assert_eq!(warnings("upper | decrypt"), ["`decrypt` gets bytes that `upper` has changed"]);
+        for text in ["gzip | encrypt", "encrypt --armor | gzip", "encrypt | decrypt | upper | gzip"] {
+            assert_eq!(warnings(text), [""; 0], "{text}");
+        }
     }
 
     #[test]

@@ -36,6 +36,10 @@ pub enum Nature {
     Encoder,
     /// It takes such text: its output is whatever was encoded.
     Decoder,
+    /// It encrypts: its output is binary unless [`Stage::gives_text`], and neither compresses nor bears a change.
+    Encryptor,
+    /// It decrypts: its output is whatever was encrypted.
+    Decryptor,
 }
 
 /// What a stage does with `{ CHAIN }` among its arguments.
@@ -138,6 +142,11 @@ pub trait Stage: Send {
     /// How many bytes come out when `input` bytes go in; `None` when that cannot be known. A source is given `None`.
     fn size_after(&self, _input: Option<u64>) -> Option<u64> {
         None
+    }
+
+    /// Whether a terminal can show what it gives, though by its nature that is binary.
+    fn gives_text(&self) -> bool {
+        false
     }
 
     /// What to try when it computes all the time and the run waits for it.
@@ -375,12 +384,19 @@ pub struct Opening<'a> {
     /// be written. `None` where no name tells.
     pub file_of_bytes: Option<PathBuf>,
     registered: &'a mut Registered,
+    interrupts: Option<&'a dyn Interrupts>,
+}
+
+/// Who knows whether the run was given up before it began.
+pub trait Interrupts: fmt::Debug {
+    /// Whether it was.
+    fn is_given_up(&self) -> bool;
 }
 
 impl<'a> Opening<'a> {
     /// For one stage.
     pub fn new(umask: u32, branches: Vec<Outlet>, registered: &'a mut Registered) -> Self {
-        Opening { umask, branches, source: None, file_of_bytes: None, registered }
+        Opening { umask, branches, source: None, file_of_bytes: None, interrupts: None, registered }
     }
 
     /// The same, in a run that reads `source`.
@@ -403,6 +419,18 @@ impl<'a> Opening<'a> {
     /// Has a file that the stage reads removed when all outputs of the run last.
     pub fn remove(&mut self, removal: Arc<Removal>) {
         self.registered.removals.push(removal);
+    }
+
+    /// Has it know when the run is given up.
+    #[must_use]
+    pub fn interrupted_by(mut self, interrupts: &'a dyn Interrupts) -> Self {
+        self.interrupts = Some(interrupts);
+        self
+    }
+
+    /// Whether the run is given up: a stage that asks somebody something goes no further, and returns any error.
+    pub fn is_given_up(&self) -> bool {
+        self.interrupts.is_some_and(Interrupts::is_given_up)
     }
 
     /// Registers a lasting output; from now on the engine sees to its end.

@@ -3,6 +3,8 @@
 //!
 //! A new stage is one file beside this one and one entry in [`TABLE`]. Nothing else in the program names it.
 
+#[cfg(feature = "age")]
+mod age_format;
 mod amount;
 mod arguments;
 #[cfg(feature = "encode")]
@@ -13,12 +15,16 @@ mod calls;
 mod case;
 mod context;
 mod contract;
+#[cfg(feature = "age")]
+mod decrypt;
 mod deflate;
 #[cfg(feature = "hash")]
 mod digest;
 mod discard;
 #[cfg(feature = "encode")]
 mod encoding;
+#[cfg(feature = "age")]
+mod encrypt;
 mod fault;
 mod generate;
 #[cfg(feature = "text")]
@@ -46,6 +52,8 @@ mod randomness;
 mod read;
 #[cfg(feature = "text")]
 mod replace;
+#[cfg(feature = "age")]
+mod secret;
 mod spool;
 mod stdin;
 mod stdout;
@@ -77,8 +85,8 @@ mod zstd;
 pub use arguments::{DATA_MARK, PathArgument, TextArgument};
 pub use calls::Calls;
 pub use contract::{
-    Body, Commit, Context, Destination, Entry, Example, Existing, Feed, Groups, How, Nature, Opening,
-    Published, Registered, Role, Stage, Touch,
+    Body, Commit, Context, Destination, Entry, Example, Existing, Feed, Groups, How, Interrupts, Nature,
+    Opening, Published, Registered, Role, Stage, Touch,
 };
 
 pub use fault::{Fault, ReaderGone};
@@ -91,7 +99,11 @@ pub const TABLE: &[Entry] = &[
     base64::ENTRY,
     tee::BRANCH_ENTRY,
     buffer::ENTRY,
+    #[cfg(feature = "age")]
+    decrypt::ENTRY,
     discard::ENTRY,
+    #[cfg(feature = "age")]
+    encrypt::ENTRY,
     generate::ENTRY,
     #[cfg(feature = "text")]
     grep::ENTRY,
