@@ -10,12 +10,14 @@ mod buffer;
 mod case;
 mod contract;
 mod deflate;
+mod deflate_engine;
 mod discard;
 mod fault;
 mod generate;
 mod gunzip;
 mod gzip;
 mod head;
+mod inflate;
 mod level;
 mod lower;
 mod outside;
@@ -48,11 +50,13 @@ pub use fault::{Fault, ReaderGone};
 pub const TABLE: &[Entry] = &[
     tee::BRANCH_ENTRY,
     buffer::ENTRY,
+    deflate::ENTRY,
     discard::ENTRY,
     generate::ENTRY,
     gunzip::ENTRY,
     gzip::ENTRY,
     head::ENTRY,
+    inflate::ENTRY,
     lower::ENTRY,
     pass::ENTRY,
     read::ENTRY,

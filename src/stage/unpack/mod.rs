@@ -7,8 +7,10 @@
 //! with its place.
 
 mod coder;
+mod deflate;
 pub(in crate::stage) mod gzip;
 mod unpacker;
+pub(in crate::stage) mod zlib;
 
 pub(in crate::stage) use coder::{Coder, Outcome, Step, Wrong};
 pub(in crate::stage) use unpacker::Unpacker;

@@ -96,21 +96,32 @@ impl<'e> Unpacker<'e> {
         let mut start = Vec::new();
         for &expected in magic {
             match self.byte()? {
-                Some(byte) if byte == expected => start.push(byte),
-                Some(byte) => {
-                    start.push(byte);
-                    while start.len() < 4
-                        && let Some(byte) = self.byte()?
-                    {
-                        start.push(byte);
-                    }
-                    return Err(not_of(format, &start).into());
-                }
-                None if start.is_empty() => return Err(empty(format).into()),
+                Some(byte) => start.push(byte),
+                None if start.is_empty() => return Err(self.empty(format).into()),
                 None => return Err(self.truncated("in a header").into()),
+            }
+            if start.last() != Some(&expected) {
+                self.give_back(&start);
+                let start = self.peek(4)?;
+                return Err(self.not_of(format, &start).into());
             }
         }
         Ok(())
+    }
+
+    /// The next bytes of the input, `count` of them or all there are; none is taken.
+    ///
+    /// # Errors
+    /// Those of the links.
+    pub(in crate::stage) fn peek(&mut self, count: usize) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::with_capacity(count);
+        while bytes.len() < count
+            && let Some(byte) = self.byte()?
+        {
+            bytes.push(byte);
+        }
+        self.give_back(&bytes);
+        Ok(bytes)
     }
 
     /// The next byte of the input, which is taken; `None` at its end.
@@ -228,6 +239,17 @@ impl<'e> Unpacker<'e> {
             .help("the input is not complete: fetch or copy it again")
     }
 
+    /// That the input is of another format than `format`, with the bytes it begins with.
+    pub(in crate::stage) fn not_of(&self, format: &str, start: &[u8]) -> Fault {
+        Fault::refused(format!("not {format} data (starts with `{}`)", start.escape_ascii()))
+            .help("see what `file` makes of the data, or let `decompress` find out")
+    }
+
+    /// That there is no input at all.
+    pub(in crate::stage) fn empty(&self, format: &str) -> Fault {
+        Fault::refused(format!("empty input, not {format} data"))
+    }
+
     fn send_before_a_wait(&mut self) -> io::Result<()> {
         if !self.unpacked.is_empty() && self.inlet.would_wait() { self.send() } else { Ok(()) }
     }
@@ -236,14 +258,4 @@ impl<'e> Unpacker<'e> {
         let unpacked = std::mem::replace(&mut self.unpacked, self.outlet.chunk());
         self.outlet.send(unpacked)
     }
-}
-
-/// That the input is of another format, with the bytes it begins with.
-fn not_of(format: &str, start: &[u8]) -> Fault {
-    Fault::refused(format!("not {format} data (starts with `{}`)", start.escape_ascii()))
-        .help("see what `file` makes of the data, or let `decompress` find out")
-}
-
-fn empty(format: &str) -> Fault {
-    Fault::refused(format!("empty input, not {format} data"))
 }
