@@ -6,6 +6,8 @@
 mod amount;
 mod arguments;
 mod blocks;
+#[cfg(feature = "brotli")]
+mod brotli;
 mod buffer;
 mod case;
 mod contract;
@@ -34,6 +36,8 @@ mod testing;
 #[cfg(test)]
 mod testing_ends;
 mod throttle;
+#[cfg(feature = "brotli")]
+mod unbrotli;
 mod unpack;
 mod upper;
 mod write;
@@ -49,6 +53,8 @@ pub use fault::{Fault, ReaderGone};
 /// Every stage, in alphabetical order.
 pub const TABLE: &[Entry] = &[
     tee::BRANCH_ENTRY,
+    #[cfg(feature = "brotli")]
+    brotli::ENTRY,
     buffer::ENTRY,
     deflate::ENTRY,
     discard::ENTRY,
@@ -65,6 +71,8 @@ pub const TABLE: &[Entry] = &[
     stdout::ENTRY,
     tee::ENTRY,
     throttle::ENTRY,
+    #[cfg(feature = "brotli")]
+    unbrotli::ENTRY,
     upper::ENTRY,
     write::ENTRY,
 ];

@@ -6,6 +6,8 @@
 //! before the stage waits and before an error is told, a limit holds whatever the input claims, and what is wrong is told
 //! with its place.
 
+#[cfg(feature = "brotli")]
+pub(in crate::stage) mod brotli;
 mod coder;
 mod deflate;
 pub(in crate::stage) mod gzip;
