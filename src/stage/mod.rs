@@ -11,6 +11,7 @@ mod brotli;
 mod buffer;
 mod case;
 mod contract;
+mod decompress;
 mod deflate;
 mod deflate_engine;
 mod discard;
@@ -56,6 +57,7 @@ pub const TABLE: &[Entry] = &[
     #[cfg(feature = "brotli")]
     brotli::ENTRY,
     buffer::ENTRY,
+    decompress::ENTRY,
     deflate::ENTRY,
     discard::ENTRY,
     generate::ENTRY,

@@ -10,9 +10,11 @@
 pub(in crate::stage) mod brotli;
 mod coder;
 mod deflate;
+mod formats;
 pub(in crate::stage) mod gzip;
 mod unpacker;
 pub(in crate::stage) mod zlib;
 
 pub(in crate::stage) use coder::{Coder, Outcome, Step, Wrong};
+pub(in crate::stage) use formats::{Format, Means};
 pub(in crate::stage) use unpacker::Unpacker;

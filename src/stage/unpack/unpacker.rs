@@ -202,6 +202,21 @@ impl<'e> Unpacker<'e> {
         Ok(self.inlet.offset() - offset)
     }
 
+    /// Gives the rest of the input as it is, and no more than the limit allows.
+    ///
+    /// # Errors
+    /// A [`Fault`] for more than that; those of the links.
+    pub(in crate::stage) fn pass_on(&mut self) -> anyhow::Result<()> {
+        self.ends()?;
+        while let Some(chunk) = self.inlet.next_chunk()? {
+            self.total_bytes += chunk.len() as u64;
+            self.unpacked = chunk;
+            self.refuse_a_bomb()?;
+            self.send()?;
+        }
+        Ok(())
+    }
+
     /// How many bytes of the input are taken.
     pub(in crate::stage) fn offset(&self) -> u64 {
         self.inlet.offset()
