@@ -4,6 +4,7 @@
 
 mod cases;
 mod chunks;
+mod codecs_misc;
 mod examples;
 mod faults;
 mod generated;

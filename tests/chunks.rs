@@ -38,6 +38,14 @@ fn the_output_does_not_depend_on_how_much_a_link_holds() {
         "head -c 300001",
         "gzip -1",
         "gzip | gunzip",
+        "deflate | inflate",
+        "deflate --raw -1",
+        "decompress --or-pass",
+        "deflate -9 | decompress",
+        #[cfg(feature = "brotli")]
+        "brotli -1",
+        #[cfg(feature = "brotli")]
+        "brotli | unbrotli",
         "upper | gzip -9 | gunzip | lower",
         "tee { gzip | discard } { head -c 1 | discard } | upper",
         "spool | buffer 3K --start 50",
