@@ -3,7 +3,8 @@
 use crate::harness::{World, has_tool};
 
 /// Blocks are 512 KiB, chunks 256 KiB, stored blocks and windows 64 and 32 KiB.
-const SIZES: [usize; 9] = [0, 1, 32_769, 65_535, 65_536, 524_287, 524_288, 524_289, 1_500_001];
+const SIZES: [usize; 5] = [0, 65_536, 524_288, 524_289, 1_500_001];
+const FEW_SIZES: [usize; 4] = [1, 32_769, 65_535, 524_287];
 
 /// Text that compresses about as real text does, then bytes that do not at all.
 fn sample(bytes: usize) -> Vec<u8> {
@@ -126,7 +127,8 @@ fn assert_exchanged(peers: &[Peer], packs: &[&str], unpacks: &[&str], sizes: &[u
 
 #[test]
 fn zlib_is_read_and_written_as_others_do() {
-    assert_exchanged(ZLIB, &["deflate -1", "deflate -9"], &["inflate", "decompress"], &SIZES);
+    assert_exchanged(ZLIB, &["deflate -1"], &["inflate"], &SIZES);
+    assert_exchanged(ZLIB, &["deflate -9"], &["decompress"], &FEW_SIZES);
     assert_exchanged(ZLIB, &["deflate --stream"], &["decompress --or-pass"], &[70_000]);
 }
 
@@ -138,7 +140,8 @@ fn bare_deflate_is_read_and_written_as_others_do() {
 #[cfg(feature = "brotli")]
 #[test]
 fn brotli_is_read_and_written_as_others_do() {
-    assert_exchanged(BROTLI, &["brotli -0", "brotli -1", "brotli", "brotli -9"], &["unbrotli"], &SIZES);
+    assert_exchanged(BROTLI, &["brotli -0", "brotli"], &["unbrotli"], &SIZES);
+    assert_exchanged(BROTLI, &["brotli -1", "brotli -9"], &["unbrotli"], &FEW_SIZES);
     assert_exchanged(BROTLI, &["brotli -l 11", "brotli --stream"], &["unbrotli"], &[0, 1, 2, 65_536]);
 }
 
@@ -149,7 +152,7 @@ fn what_is_wrong_with_brotli_data_is_told_and_the_old_file_stays() {
     for (input, expected) in [
         (&b""[..], "unbrotli (stage 1): empty input, not brotli data\n"),
         (&packed[..4], "truncated at input byte 4, in compressed data\n"),
-        (b"\x1f\x8b\x08\0\0\0\0\0", ": invalid brotli data\n"),
+        (b"\x1f\x8b\x08\0\0\0\0\0\0\xff", ": invalid brotli data\n"),
         (b"\x11\x1e\x03", "a large-window stream, which is no brotli as standardized (RFC 7932)\n"),
         (b"\x8f\0\x80a\n\x03more", "4 trailing bytes after the end of the stream\n"),
     ] {
