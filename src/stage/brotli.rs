@@ -21,9 +21,9 @@ const LARGE_BYTES: u32 = 1 << 30;
 
 /// Compress to the brotli format
 ///
-/// The output is one stream that browsers and every brotli read: the same for the same input. One thread makes it; levels 10
-/// and 11 are slow, and take some 200 MiB of memory. There is no integrity check in this format: nothing in it tells a
-/// reader that it was damaged.
+/// The output is one stream that browsers and every brotli read: the same for the same input. One thread makes it, with up
+/// to 150 MiB of memory; levels 10 and 11 take up to 250 MiB, and much time. There is no integrity check in this format:
+/// nothing in it tells a reader that it was damaged.
 ///
 /// With `--stream` what has come is flushed whenever the input pauses, so that the other side sees it at once; that costs
 /// some size, and the output then depends on the pauses.
