@@ -61,7 +61,7 @@ impl Decompress {
 fn unknown(unpacker: &mut Unpacker<'_>) -> anyhow::Result<Fault> {
     let start = unpacker.peek(4)?;
     if start.is_empty() {
-        return Ok(unpacker.empty("compressed"));
+        return Ok(Unpacker::empty("compressed"));
     }
     let message = format!("in no known compressed format (starts with `{}`)", start.escape_ascii());
     let help = format!(

@@ -15,7 +15,7 @@ const LARGE_WINDOW: u8 = 0b001_0001;
 /// A [`Fault`] for what is refused; those of the links.
 pub(in crate::stage) fn unpack(unpacker: &mut Unpacker<'_>) -> anyhow::Result<()> {
     let start = unpacker.peek(1)?;
-    let Some(&first) = start.first() else { return Err(unpacker.empty("brotli").into()) };
+    let Some(&first) = start.first() else { return Err(Unpacker::empty("brotli").into()) };
     if first & 0x7f == LARGE_WINDOW {
         let message = "a large-window stream, which is no brotli as standardized (RFC 7932)";
         let help =

@@ -97,13 +97,13 @@ impl<'e> Unpacker<'e> {
         for &expected in magic {
             match self.byte()? {
                 Some(byte) => start.push(byte),
-                None if start.is_empty() => return Err(self.empty(format).into()),
+                None if start.is_empty() => return Err(Unpacker::empty(format).into()),
                 None => return Err(self.truncated("in a header").into()),
             }
             if start.last() != Some(&expected) {
                 self.give_back(&start);
                 let start = self.peek(4)?;
-                return Err(self.not_of(format, &start).into());
+                return Err(Unpacker::not_of(format, &start).into());
             }
         }
         Ok(())
@@ -255,13 +255,13 @@ impl<'e> Unpacker<'e> {
     }
 
     /// That the input is of another format than `format`, with the bytes it begins with.
-    pub(in crate::stage) fn not_of(&self, format: &str, start: &[u8]) -> Fault {
+    pub(in crate::stage) fn not_of(format: &str, start: &[u8]) -> Fault {
         Fault::refused(format!("not {format} data (starts with `{}`)", start.escape_ascii()))
             .help("see what `file` makes of the data, or let `decompress` find out")
     }
 
     /// That there is no input at all.
-    pub(in crate::stage) fn empty(&self, format: &str) -> Fault {
+    pub(in crate::stage) fn empty(format: &str) -> Fault {
         Fault::refused(format!("empty input, not {format} data"))
     }
 

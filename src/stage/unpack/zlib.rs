@@ -88,10 +88,10 @@ fn is_header(method: u8, flags: u8) -> bool {
 fn header(unpacker: &mut Unpacker<'_>) -> anyhow::Result<()> {
     let start = unpacker.peek(4)?;
     match start[..] {
-        [] => return Err(unpacker.empty("zlib").into()),
-        [method] if !is_method(method) => return Err(unpacker.not_of("zlib", &start).into()),
+        [] => return Err(Unpacker::empty("zlib").into()),
+        [method] if !is_method(method) => return Err(Unpacker::not_of("zlib", &start).into()),
         [method, flags, ..] if !is_header(method, flags) => {
-            return Err(unpacker.not_of("zlib", &start).into());
+            return Err(Unpacker::not_of("zlib", &start).into());
         }
         _ => {}
     }
