@@ -4,6 +4,7 @@
 
 mod cases;
 mod chunks;
+mod codecs_misc;
 #[cfg(all(feature = "xz", feature = "zstd"))]
 mod codecs_zx;
 #[cfg(feature = "age")]

@@ -45,6 +45,14 @@ fn the_output_does_not_depend_on_how_much_a_link_holds() {
         "xz -0",
         "xz | unxz",
         "gzip | gunzip",
+        "deflate | inflate",
+        "deflate --raw -1",
+        "decompress --or-pass",
+        "deflate -9 | decompress",
+        #[cfg(feature = "brotli")]
+        "brotli -1",
+        #[cfg(feature = "brotli")]
+        "brotli | unbrotli",
         "upper | gzip -9 | gunzip | lower",
         "tee { gzip | discard } { head -c 1 | discard } | upper",
         "tail -n 7001",

@@ -152,6 +152,7 @@ impl Plan {
             input: planned.input,
             outputs: planned.outputs.clone(),
             returns: None,
+            caveat: planned.stage.caveat(),
             advice: planned.stage.advice(),
         });
         let links = self.links.iter().map(|link| LinkInfo {

@@ -10,7 +10,7 @@ use std::path::Path;
 
 /// Extensions of files that are compressed: compressing them again gains nothing.
 const COMPRESSED: &[&str] =
-    &["7z", "br", "bz2", "gz", "lz4", "lzma", "tbz2", "tgz", "txz", "tzst", "xz", "zip", "zst"];
+    &["7z", "br", "bz2", "gz", "lz4", "lzma", "tbz2", "tgz", "txz", "tzst", "xz", "zip", "zlib", "zst", "zz"];
 /// Extensions of files that are certainly not.
 const PLAIN: &[&str] = &["csv", "html", "json", "log", "md", "sql", "tar", "tsv", "txt", "xml"];
 

@@ -149,6 +149,11 @@ pub trait Stage: Send {
         false
     }
 
+    /// What people should know of the bytes behind it when they look at a run: `no integrity check in this format`.
+    fn caveat(&self) -> Option<&'static str> {
+        None
+    }
+
     /// What to try when it computes all the time and the run waits for it.
     fn advice(&self) -> Vec<&'static str> {
         Vec::new()
@@ -246,6 +251,9 @@ impl Body {
         Body::Sink(Box::new(run))
     }
 }
+
+/// The [`Stage::caveat`] of a format that has none.
+pub(super) const NO_INTEGRITY_CHECK: &str = "no integrity check in this format";
 
 /// What a stage wants of the link it reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

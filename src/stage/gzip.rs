@@ -2,17 +2,8 @@
 //! How blocks are compressed is the engine's.
 
 use super::contract::{Body, Entry, Example, Nature, Opening, Role, Stage};
-use super::deflate::{self, Preset};
+use super::deflate_engine::{Gzip as Framing, Preset, compress, compress_flushed};
 use super::level::Level;
-use crate::flow::{Inlet, Outlet};
-use anyhow::Context as _;
-use flate2::{Compress, Compression, Crc, FlushCompress, Status};
-use std::io::{self, Write};
-
-/// What the coder is given at once, and room for what comes of it at the worst, with all it holds back: with less, the
-/// coder of level 1 can panic (zlib-rs 0.6.8).
-const PART_BYTES: usize = 64 * 1024;
-const PACKED_BYTES: usize = 4 * PART_BYTES;
 
 /// Compress to the gzip format
 ///
@@ -52,68 +43,13 @@ impl Stage for Gzip {
     }
 
     fn open(self: Box<Self>, _opening: &mut Opening<'_>) -> anyhow::Result<Body> {
-        let preset = Preset::new(self.level.number);
+        let level = self.level.number;
         Ok(Body::filter(move |inlet, outlet, context| {
-            if !self.stream {
-                return Ok(deflate::compress(preset, inlet, outlet, context)?);
+            if self.stream {
+                return compress_flushed::<Framing>(level, inlet, outlet);
             }
-            let mut member = Member::begin(outlet, self.level.number)?;
-            stream(inlet, &mut member)?;
-            member.end()
+            Ok(compress::<Framing>(Preset::new(level), inlet, outlet, context)?)
         }))
-    }
-}
-
-/// Packs what comes as it comes, and flushes when there is nothing more.
-fn stream(inlet: &mut Inlet, member: &mut Member<'_>) -> anyhow::Result<()> {
-    while let Some(chunk) = inlet.next_chunk()? {
-        for part in chunk.chunks(PART_BYTES) {
-            member.pack(part, FlushCompress::None)?;
-        }
-        if inlet.would_wait() {
-            member.pack(&[], FlushCompress::Sync)?;
-            member.outlet.flush()?;
-        }
-    }
-    Ok(())
-}
-
-/// A member in the making.
-struct Member<'o> {
-    compress: Compress,
-    crc: Crc,
-    packed: Vec<u8>,
-    outlet: &'o mut Outlet,
-}
-
-impl<'o> Member<'o> {
-    fn begin(outlet: &'o mut Outlet, level: u8) -> io::Result<Self> {
-        outlet.write_all(&deflate::header(Preset::new(level), None))?;
-        let compress = Compress::new(Compression::new(u32::from(level)), false);
-        Ok(Member { compress, crc: Crc::new(), packed: Vec::with_capacity(PACKED_BYTES), outlet })
-    }
-
-    fn end(mut self) -> anyhow::Result<()> {
-        self.pack(&[], FlushCompress::Finish)?;
-        Ok(self.outlet.write_all(&deflate::trailer(&self.crc))?)
-    }
-
-    /// Takes all of `bytes`; with a flush, everything taken so far is then in the output.
-    fn pack(&mut self, mut bytes: &[u8], flush: FlushCompress) -> anyhow::Result<()> {
-        self.crc.update(bytes);
-        loop {
-            let taken_before = self.compress.total_in();
-            let status = self.compress.compress_vec(bytes, &mut self.packed, flush);
-            let status = status.context("the deflate coder failed")?;
-            bytes = &bytes[usize::try_from(self.compress.total_in() - taken_before)?..];
-            let is_full = self.packed.len() == self.packed.capacity();
-            self.outlet.write_all(&self.packed)?;
-            self.packed.clear();
-            // Room left over means that nothing is held back.
-            if status == Status::StreamEnd || (bytes.is_empty() && !is_full) {
-                return Ok(());
-            }
-        }
     }
 }
 

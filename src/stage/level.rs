@@ -9,7 +9,7 @@ const FLAG_IDS: [&str; 10] = [
     "level-9",
 ];
 /// For the `number_option` of an entry whose levels have two digits.
-#[cfg(feature = "zstd")]
+#[cfg(any(feature = "brotli", feature = "zstd"))]
 pub(super) const LEVEL_OPTION: &str = OPTION_ID;
 const OPTION_ID: &str = "level";
 /// Above it, a level is no flag of clap's.

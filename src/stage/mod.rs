@@ -10,14 +10,18 @@ mod arguments;
 #[cfg(feature = "encode")]
 mod base64;
 mod blocks;
+#[cfg(feature = "brotli")]
+mod brotli;
 mod buffer;
 mod calls;
 mod case;
 mod context;
 mod contract;
+mod decompress;
 #[cfg(feature = "age")]
 mod decrypt;
 mod deflate;
+mod deflate_engine;
 #[cfg(feature = "hash")]
 mod digest;
 mod discard;
@@ -38,6 +42,7 @@ mod head;
 mod hex;
 #[cfg(any(feature = "xz", feature = "zstd"))]
 mod hired;
+mod inflate;
 mod level;
 #[cfg(feature = "text")]
 mod lines;
@@ -68,6 +73,8 @@ mod testing_ends;
 mod throttle;
 #[cfg(feature = "encode")]
 mod unbase64;
+#[cfg(feature = "brotli")]
+mod unbrotli;
 #[cfg(feature = "encode")]
 mod unhex;
 mod unpack;
@@ -98,9 +105,13 @@ pub const TABLE: &[Entry] = &[
     #[cfg(feature = "encode")]
     base64::ENTRY,
     tee::BRANCH_ENTRY,
+    #[cfg(feature = "brotli")]
+    brotli::ENTRY,
     buffer::ENTRY,
+    decompress::ENTRY,
     #[cfg(feature = "age")]
     decrypt::ENTRY,
+    deflate::ENTRY,
     discard::ENTRY,
     #[cfg(feature = "age")]
     encrypt::ENTRY,
@@ -114,6 +125,7 @@ pub const TABLE: &[Entry] = &[
     head::ENTRY,
     #[cfg(feature = "encode")]
     hex::ENTRY,
+    inflate::ENTRY,
     lower::ENTRY,
     pass::ENTRY,
     read::ENTRY,
@@ -127,6 +139,8 @@ pub const TABLE: &[Entry] = &[
     throttle::ENTRY,
     #[cfg(feature = "encode")]
     unbase64::ENTRY,
+    #[cfg(feature = "brotli")]
+    unbrotli::ENTRY,
     #[cfg(feature = "encode")]
     unhex::ENTRY,
     #[cfg(feature = "xz")]

@@ -18,6 +18,8 @@ pub fn report(report: &Report, verdict: &Verdict, columns: usize, look: Look) ->
     lines.push(progress::summary(reading));
     lines.extend(verdict.words(&reading.scheme).map(|words| clean(&words, look)));
     lines.extend(verdict.advice_line());
+    let caveats = reading.scheme.stages.iter().filter_map(|stage| Some((&stage.name, stage.caveat?)));
+    lines.extend(caveats.map(|(name, caveat)| clean(&format!("{name}: {caveat}"), look)));
     // Of a run that failed its failure tells what became of the outputs.
     let is_well = matches!(report.outcome, Outcome::Done | Outcome::HungUp);
     for output in report.outputs.iter().filter(|_| is_well) {

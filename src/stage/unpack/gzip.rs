@@ -1,11 +1,12 @@
 //! The gzip format (RFC 1952): all members of an input.
-//! The inflate coder is flate2's; headers, trailers and what stands between members are read here.
+//! The data is decoded by `deflate`; headers, trailers and what stands between members are read here.
 
-use super::{Coder, Outcome, Step, Unpacker, Wrong};
+use super::Unpacker;
+use super::deflate::Inflate;
 use crate::stage::contract::Context;
-use crate::stage::deflate;
+use crate::stage::deflate_engine;
 use crate::stage::fault::Fault;
-use flate2::{Crc, Decompress, FlushDecompress, Status};
+use flate2::{Crc, Decompress};
 
 /// RFC 1952 §2.3.1: what a member begins with.
 pub(in crate::stage) const MAGIC: [u8; 2] = [0x1f, 0x8b];
@@ -48,7 +49,7 @@ pub(in crate::stage) fn unpack(
 /// Unpacks all members, and returns how many bytes that are no padding follow the last.
 fn members(unpacker: &mut Unpacker<'_>, context: &Context) -> anyhow::Result<u64> {
     unpacker.expect_magic(&MAGIC, "gzip")?;
-    let mut coder = Inflate { coder: Decompress::new(false), crc: Crc::new() };
+    let mut coder = Inflate::new();
     loop {
         let hint = header(unpacker)?;
         data(unpacker, hint, &mut coder, context)?;
@@ -92,7 +93,7 @@ fn header(unpacker: &mut Unpacker<'_>) -> anyhow::Result<Option<usize>> {
             return Err(unpacker.corrupt("crc mismatch in a header").into());
         }
     }
-    Ok(deflate::hint(&extra))
+    Ok(deflate_engine::hint(&extra))
 }
 
 fn header_bytes<const COUNT: usize>(
@@ -108,20 +109,20 @@ fn header_bytes<const COUNT: usize>(
 fn data(
     unpacker: &mut Unpacker<'_>,
     hint: Option<usize>,
-    coder: &mut Inflate,
+    coder: &mut Inflate<Crc>,
     context: &Context,
 ) -> anyhow::Result<()> {
-    coder.crc = match hint {
+    coder.check = match hint {
         Some(block_bytes) => ahead(unpacker, block_bytes, &mut coder.coder, context)?,
         None => Crc::new(),
     };
     unpacker.decode(coder)?;
     let expected = u32::from_le_bytes(unpacker.bytes("in a trailer")?);
-    if expected != coder.crc.sum() {
+    if expected != coder.check.sum() {
         return Err(unpacker.corrupt("crc mismatch").into());
     }
     let expected = u32::from_le_bytes(unpacker.bytes("in a trailer")?);
-    if expected != coder.crc.amount() {
+    if expected != coder.check.amount() {
         return Err(unpacker.corrupt("length mismatch").into());
     }
     Ok(())
@@ -136,34 +137,10 @@ fn ahead(
 ) -> anyhow::Result<Crc> {
     let allowed_bytes = unpacker.allowed_bytes();
     let (inlet, outlet) = unpacker.ends()?;
-    let begun = deflate::ahead(block_bytes, allowed_bytes, inlet, outlet, context)?;
+    let begun = deflate_engine::ahead(block_bytes, allowed_bytes, inlet, outlet, context)?;
     if !begun.window.is_empty() {
         coder.set_dictionary(&begun.window)?;
     }
     unpacker.gave(begun.bytes);
     Ok(begun.crc)
-}
-
-/// A member's body, and the checksum of what came out of it.
-struct Inflate {
-    coder: Decompress,
-    crc: Crc,
-}
-
-impl Coder for Inflate {
-    fn step(&mut self, packed: &[u8], room: &mut [u8]) -> Step {
-        let before = (self.coder.total_in(), self.coder.total_out());
-        let status = self.coder.decompress(packed, room, FlushDecompress::None);
-        // Neither is more than the buffers hold.
-        let taken = usize::try_from(self.coder.total_in() - before.0).unwrap_or(0);
-        let given = usize::try_from(self.coder.total_out() - before.1).unwrap_or(0);
-        self.crc.update(&room[..given]);
-        let outcome = match status {
-            Ok(Status::StreamEnd) => Outcome::End,
-            Ok(_) => Outcome::More,
-            // What the coder says of it depends on how the data was cut.
-            Err(_) => Outcome::Wrong(Wrong::corrupt("invalid deflate data")),
-        };
-        Step { taken, given, outcome }
-    }
 }

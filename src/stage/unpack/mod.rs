@@ -6,13 +6,19 @@
 //! before the stage waits and before an error is told, a limit holds whatever the input claims, and what is wrong is told
 //! with its place.
 
+#[cfg(feature = "brotli")]
+pub(in crate::stage) mod brotli;
 mod coder;
+mod deflate;
+mod formats;
 pub(in crate::stage) mod gzip;
 mod unpacker;
 #[cfg(feature = "xz")]
 pub(in crate::stage) mod xz;
+pub(in crate::stage) mod zlib;
 #[cfg(feature = "zstd")]
 pub(in crate::stage) mod zstd;
 
 pub(in crate::stage) use coder::{Coder, Outcome, Step, Wrong};
+pub(in crate::stage) use formats::{Format, Means};
 pub(in crate::stage) use unpacker::Unpacker;

@@ -99,19 +99,27 @@ impl<'e> Unpacker<'e> {
         let mut start = Vec::new();
         for &expected in magic {
             match self.byte()? {
-                Some(byte) if byte == expected => start.push(byte),
-                Some(byte) => {
-                    start.push(byte);
-                    if start.len() < SHOWN_BYTES {
-                        start.extend(self.next_bytes(SHOWN_BYTES - start.len())?);
-                    }
-                    return Err(Unpacker::not_of(format, &start).into());
-                }
+                Some(byte) => start.push(byte),
                 None if start.is_empty() => return Err(Unpacker::empty(format).into()),
                 None => return Err(self.truncated("in a header").into()),
             }
+            if start.last() != Some(&expected) {
+                self.give_back(&start);
+                let start = self.peek(SHOWN_BYTES)?;
+                return Err(Unpacker::not_of(format, &start).into());
+            }
         }
         Ok(())
+    }
+
+    /// The next bytes of the input, `count` of them or all there are; none is taken.
+    ///
+    /// # Errors
+    /// Those of the links.
+    pub(in crate::stage) fn peek(&mut self, count: usize) -> io::Result<Vec<u8>> {
+        let bytes = self.next_bytes(count)?;
+        self.give_back(&bytes);
+        Ok(bytes)
     }
 
     /// The next byte of the input, which is taken; `None` at its end.
@@ -171,15 +179,6 @@ impl<'e> Unpacker<'e> {
         Ok(())
     }
 
-    /// Whether the input is at its end. Waits for it; what was decoded goes out before.
-    ///
-    /// # Errors
-    /// Those of the links.
-    pub(in crate::stage) fn is_at_the_end(&mut self) -> io::Result<bool> {
-        self.send_before_a_wait()?;
-        Ok(self.inlet.fill_buf()?.is_empty())
-    }
-
     /// Has `bytes`, the last ones that were taken, read again.
     pub(in crate::stage) fn give_back(&mut self, bytes: &[u8]) {
         self.inlet.give_back(bytes);
@@ -226,6 +225,21 @@ impl<'e> Unpacker<'e> {
         Ok(self.inlet.offset() - offset)
     }
 
+    /// Gives the rest of the input as it is, and no more than the limit allows.
+    ///
+    /// # Errors
+    /// A [`Fault`] for more than that; those of the links.
+    pub(in crate::stage) fn pass_on(&mut self) -> anyhow::Result<()> {
+        self.ends()?;
+        while let Some(chunk) = self.inlet.next_chunk()? {
+            self.total_bytes += chunk.len() as u64;
+            self.unpacked = chunk;
+            self.refuse_a_bomb()?;
+            self.send()?;
+        }
+        Ok(())
+    }
+
     /// How many bytes of the input are taken.
     pub(in crate::stage) fn offset(&self) -> u64 {
         self.inlet.offset()
@@ -263,7 +277,7 @@ impl<'e> Unpacker<'e> {
             .help("the input is not complete: fetch or copy it again")
     }
 
-    /// That the input is of another format, with the bytes it begins with.
+    /// That the input is of another format than `format`, with the bytes it begins with.
     pub(in crate::stage) fn not_of(format: &str, start: &[u8]) -> Fault {
         Fault::refused(format!("not {format} data (starts with `{}`)", start.escape_ascii()))
             .help("see what `file` makes of the data, or let `decompress` find out")

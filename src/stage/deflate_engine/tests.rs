@@ -1,7 +1,7 @@
 //! Both engines over links of their own: the same bytes for every number of threads, and hints that are never trusted.
 //! Knows nothing of the stages.
 
-use super::{Preset, compress};
+use super::{Gzip, Preset, compress};
 use crate::flow::{Alarm, Bounds, Clock, Inlet, Link, Outlet, Pool, StageGauge, Workers};
 use crate::stage::contract::{Body, Context, Opening, Registered};
 use crate::stage::testing::stage;
@@ -41,7 +41,7 @@ fn run(
 
 fn gzip_with(preset: Preset, input: &[u8], chunk_bytes: usize, threads: usize) -> Vec<u8> {
     let body = |inlet: &mut Inlet, outlet: &mut Outlet, context: &Context| {
-        Ok(compress(preset, inlet, outlet, context)?)
+        Ok(compress::<Gzip>(preset, inlet, outlet, context)?)
     };
     let (output, result) = run(input, chunk_bytes, threads, body);
     result.unwrap();

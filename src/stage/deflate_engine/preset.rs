@@ -54,4 +54,14 @@ impl Preset {
             _ => 0,
         }
     }
+
+    /// FLEVEL in a zlib header: RFC 1950 §2.2.
+    pub(super) fn zlib_level(self) -> u8 {
+        match self.number {
+            ..=1 => 0,
+            2..=5 => 1,
+            6 => 2,
+            7.. => 3,
+        }
+    }
 }

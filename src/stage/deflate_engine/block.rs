@@ -109,7 +109,7 @@ fn open_end(walker: &mut Walker, stream: &mut Vec<u8>) -> Option<()> {
 mod tests {
     use super::{Form, compress};
     use crate::stage::blocks::Place;
-    use crate::stage::deflate::preset::Preset;
+    use crate::stage::deflate_engine::preset::Preset;
 
     #[test]
     fn noise_is_stored_and_text_is_not() {

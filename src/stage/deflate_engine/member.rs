@@ -16,7 +16,7 @@ const HINTED_BYTES: std::ops::RangeInclusive<usize> = 1024..=1024 * 1024;
 
 /// The header: no name, no time, no system, so that the same data always gives the same file. With a hint if the data has
 /// several blocks of that many bytes, and they do not refer to each other.
-pub(in crate::stage) fn header(preset: Preset, hint: Option<usize>) -> Vec<u8> {
+pub(super) fn header(preset: Preset, hint: Option<usize>) -> Vec<u8> {
     let flags = if hint.is_some() { FEXTRA } else { 0 };
     let mut bytes = vec![0x1f, 0x8b, 8, flags, 0, 0, 0, 0, preset.extra_flags(), 255];
     if let Some(block_bytes) = hint {
@@ -28,7 +28,7 @@ pub(in crate::stage) fn header(preset: Preset, hint: Option<usize>) -> Vec<u8> {
 }
 
 /// The trailer: CRC-32, and the size modulo 2³².
-pub(in crate::stage) fn trailer(crc: &Crc) -> [u8; 8] {
+pub(super) fn trailer(crc: &Crc) -> [u8; 8] {
     let mut bytes = [0; 8];
     bytes[..4].copy_from_slice(&crc.sum().to_le_bytes());
     bytes[4..].copy_from_slice(&crc.amount().to_le_bytes());
@@ -52,7 +52,7 @@ pub(in crate::stage) fn hint(mut extra: &[u8]) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::{header, hint};
-    use crate::stage::deflate::preset::Preset;
+    use crate::stage::deflate_engine::preset::Preset;
 
     #[test]
     fn the_hint_comes_back() {
