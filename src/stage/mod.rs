@@ -7,6 +7,10 @@ mod amount;
 mod arguments;
 mod blocks;
 mod buffer;
+#[cfg(feature = "bzip2")]
+mod bunzip2;
+#[cfg(feature = "bzip2")]
+mod bzip2;
 mod case;
 mod contract;
 mod deflate;
@@ -48,6 +52,10 @@ pub use fault::{Fault, ReaderGone};
 pub const TABLE: &[Entry] = &[
     tee::BRANCH_ENTRY,
     buffer::ENTRY,
+    #[cfg(feature = "bzip2")]
+    bunzip2::ENTRY,
+    #[cfg(feature = "bzip2")]
+    bzip2::ENTRY,
     discard::ENTRY,
     generate::ENTRY,
     gunzip::ENTRY,

@@ -6,6 +6,8 @@
 //! before the stage waits and before an error is told, a limit holds whatever the input claims, and what is wrong is told
 //! with its place.
 
+#[cfg(feature = "bzip2")]
+pub(in crate::stage) mod bzip2;
 mod coder;
 pub(in crate::stage) mod gzip;
 mod unpacker;
