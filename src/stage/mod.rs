@@ -22,6 +22,8 @@ mod gzip;
 mod head;
 mod level;
 mod lower;
+#[cfg(feature = "lz4")]
+mod lz4;
 mod outside;
 mod pass;
 mod prose;
@@ -36,6 +38,8 @@ mod testing;
 #[cfg(test)]
 mod testing_ends;
 mod throttle;
+#[cfg(feature = "lz4")]
+mod unlz4;
 mod unpack;
 mod upper;
 mod write;
@@ -62,6 +66,8 @@ pub const TABLE: &[Entry] = &[
     gzip::ENTRY,
     head::ENTRY,
     lower::ENTRY,
+    #[cfg(feature = "lz4")]
+    lz4::ENTRY,
     pass::ENTRY,
     read::ENTRY,
     spool::ENTRY,
@@ -69,6 +75,8 @@ pub const TABLE: &[Entry] = &[
     stdout::ENTRY,
     tee::ENTRY,
     throttle::ENTRY,
+    #[cfg(feature = "lz4")]
+    unlz4::ENTRY,
     upper::ENTRY,
     write::ENTRY,
 ];

@@ -10,6 +10,8 @@
 pub(in crate::stage) mod bzip2;
 mod coder;
 pub(in crate::stage) mod gzip;
+#[cfg(feature = "lz4")]
+pub(in crate::stage) mod lz4;
 mod unpacker;
 
 pub(in crate::stage) use coder::{Coder, Outcome, Step, Wrong};

@@ -82,7 +82,7 @@ impl Window {
             }
             let end = begin + (number as u64 + 1) * 8;
             for past in (0..8).rev() {
-                let is_mark = Mark::of(word >> past & (1 << MARK_BITS) - 1).is_some();
+                let is_mark = Mark::of((word >> past) & ((1 << MARK_BITS) - 1)).is_some();
                 if is_mark && end - past >= from + MARK_BITS {
                     return Ok(end - past - MARK_BITS);
                 }
@@ -175,7 +175,7 @@ mod tests {
             for second in [BLOCK_MARK, END_MARK] {
                 for distance in 1..8 {
                     let common = MARK_BITS - distance;
-                    assert_ne!(first & (1 << common) - 1, second >> distance);
+                    assert_ne!(first & ((1 << common) - 1), second >> distance);
                 }
             }
         }

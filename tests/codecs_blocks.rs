@@ -1,0 +1,126 @@
+//! What the reference tools for bzip2 and lz4 read of ours, and we of theirs: the same bytes, around every block's edge.
+
+use crate::harness::{World, has_tool};
+
+/// Streams of bzip2 -1 hold 99 000 bytes, its blocks 99 981; of lz4 there are blocks of 64 KiB to 4 MiB, and ours of 1 MiB.
+const SIZES: [usize; 12] =
+    [0, 1, 65_535, 65_537, 98_999, 99_000, 99_001, 99_982, 262_145, 1_048_575, 1_048_577, 4_300_001];
+
+/// Words, then a machine's code or what looks like it, then noise, in turn.
+fn sample(bytes: usize) -> Vec<u8> {
+    let mut state = 0x2545_f491_4f6c_dd1d_u64;
+    let mut next = move || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state
+    };
+    let words =
+        ["stream ", "buffer ", "stall ", "    ", "of ", "and ", "gauge\n", "reader ", "wwwwwwwwwwww "];
+    let mut sample = Vec::with_capacity(bytes + 100_000);
+    while sample.len() < bytes {
+        match next() % 3 {
+            0 => (0..9000).for_each(|_| sample.extend_from_slice(words[(next() % 9) as usize].as_bytes())),
+            1 => (0..9000)
+                .for_each(|index| sample.extend_from_slice(&[index as u8, 0, (next() % 3) as u8, 0x8b])),
+            _ => (0..40_000).for_each(|_| sample.push(next() as u8)),
+        }
+    }
+    sample.truncate(bytes);
+    sample
+}
+
+/// Every reader unpacks what `stage` makes, at every level and size, and so does `back`.
+fn assert_readers_read_ours(stage: &str, back: &str, levels: &[&str], readers: &[(&str, &[&str])]) {
+    let readers: Vec<_> = readers.iter().filter(|(name, _)| has_tool(name)).collect();
+    for size in SIZES {
+        let plain = sample(size);
+        let world = World::new().with("plain", &plain);
+        for level in levels {
+            world.weir(format!("read plain | {stage} {level} | write packed")).run().quietly();
+            let packed = world.bytes("packed");
+            for (name, arguments) in &readers {
+                let ran = world.tool(name).unwrap().args(*arguments).stdin(packed.clone()).run();
+                ran.with_code(0).giving(&plain);
+            }
+            world.weir(format!("read packed | {back}")).run().quietly().giving(&plain);
+            let alone = world.weir(format!("read plain | {stage} {level}")).args(["-T", "1"]).run().quietly();
+            alone.giving(&packed);
+        }
+    }
+}
+
+/// `back` unpacks what the writer makes of every size.
+fn assert_we_read_theirs(back: &str, name: &str, calls: &[&[&str]]) {
+    if !has_tool(name) {
+        return;
+    }
+    for size in SIZES {
+        let plain = sample(size);
+        for arguments in calls {
+            let world = World::new().with("plain", &plain);
+            let packed = world.tool(name).unwrap().args(*arguments).args(["-c", "plain"]).run();
+            assert_eq!(packed.code(), 0, "{name} {arguments:?} at {size} bytes: {}", packed.stderr());
+            let world = World::new().with("packed", packed.stdout());
+            world.weir(format!("read packed | {back}")).run().quietly().giving(&plain);
+            let twice = World::new().with("packed", packed.stdout().repeat(2));
+            twice
+                .weir(format!("read packed | {back}"))
+                .args(["-T", "3"])
+                .run()
+                .quietly()
+                .giving(plain.repeat(2));
+        }
+    }
+}
+
+#[test]
+fn every_reader_of_bzip2_reads_ours() {
+    let readers: [(&str, &[&str]); 3] = [("bzip2", &["-dc"]), ("lbzip2", &["-dc"]), ("pbzip2", &["-dc"])];
+    assert_readers_read_ours("bzip2", "bunzip2", &["-1", "-9"], &readers);
+}
+
+#[test]
+fn we_read_what_every_writer_of_bzip2_writes() {
+    for name in ["bzip2", "lbzip2", "pbzip2"] {
+        assert_we_read_theirs("bunzip2", name, &[&["-1"], &["-9"]]);
+    }
+}
+
+#[test]
+fn every_reader_of_lz4_reads_ours() {
+    assert_readers_read_ours("lz4", "unlz4", &["-1", "-3", "-9"], &[("lz4", &["-dc"])]);
+}
+
+#[test]
+fn we_read_what_lz4_writes() {
+    let calls: [&[&str]; 12] = [
+        &["-1"],
+        &["-3"],
+        &["-9"],
+        &["-12"],
+        &["-BD", "-B4"],
+        &["-BD"],
+        &["-B4"],
+        &["-B5", "-BX"],
+        &["-B6", "--content-size"],
+        &["-B7", "--no-frame-crc"],
+        &["-BD", "-B5", "-BX", "--content-size", "-9"],
+        &["-l"],
+    ];
+    assert_we_read_theirs("unlz4", "lz4", &calls);
+}
+
+#[test]
+fn a_frame_made_with_a_dictionary_is_not_misread() {
+    if !has_tool("lz4") {
+        return;
+    }
+    let plain = sample(300_000);
+    let world = World::new().with("plain", &plain).with("dictionary", &plain[1000..60_000]);
+    let packed = world.tool("lz4").unwrap().args(["-D", "dictionary", "-c", "plain"]).run();
+    let world = World::new().with("packed", packed.stdout());
+    // The tool states no number: what cannot be decoded is all that is left to see.
+    world.weir("read packed | unlz4 | write out").run().with_code(3).saying("corrupt data at input byte ");
+    world.assert_names(&["packed"]);
+}
