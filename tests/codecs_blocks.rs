@@ -3,8 +3,8 @@
 use crate::harness::{World, has_tool};
 
 /// Streams of bzip2 -1 hold 99 000 bytes, its blocks 99 981; of lz4 there are blocks of 64 KiB to 4 MiB, and ours of 1 MiB.
-const SIZES: [usize; 12] =
-    [0, 1, 65_535, 65_537, 98_999, 99_000, 99_001, 99_982, 262_145, 1_048_575, 1_048_577, 4_300_001];
+const SIZES: [usize; 8] = [0, 1, 65_535, 65_537, 262_145, 1_048_575, 1_048_577, 4_300_001];
+const BZIP2_SIZES: [usize; 7] = [0, 1, 98_999, 99_000, 99_001, 99_982, 1_000_003];
 
 /// Words, then a machine's code or what looks like it, then noise, in turn.
 fn sample(bytes: usize) -> Vec<u8> {
@@ -18,8 +18,10 @@ fn sample(bytes: usize) -> Vec<u8> {
     let words =
         ["stream ", "buffer ", "stall ", "    ", "of ", "and ", "gauge\n", "reader ", "wwwwwwwwwwww "];
     let mut sample = Vec::with_capacity(bytes + 100_000);
-    while sample.len() < bytes {
-        match next() % 3 {
+    for turn in 0.. {
+        // Words at first: lz4 1.9.4 -BD fails if its only block cannot be compressed.
+        match turn % 3 {
+            _ if sample.len() >= bytes => break,
             0 => (0..9000).for_each(|_| sample.extend_from_slice(words[(next() % 9) as usize].as_bytes())),
             1 => (0..9000)
                 .for_each(|index| sample.extend_from_slice(&[index as u8, 0, (next() % 3) as u8, 0x8b])),
@@ -31,9 +33,14 @@ fn sample(bytes: usize) -> Vec<u8> {
 }
 
 /// Every reader unpacks what `stage` makes, at every level and size, and so does `back`.
-fn assert_readers_read_ours(stage: &str, back: &str, levels: &[&str], readers: &[(&str, &[&str])]) {
+fn assert_readers_read_ours(
+    sizes: &[usize],
+    (stage, back): (&str, &str),
+    levels: &[&str],
+    readers: &[(&str, &[&str])],
+) {
     let readers: Vec<_> = readers.iter().filter(|(name, _)| has_tool(name)).collect();
-    for size in SIZES {
+    for &size in sizes {
         let plain = sample(size);
         let world = World::new().with("plain", &plain);
         for level in levels {
@@ -51,15 +58,14 @@ fn assert_readers_read_ours(stage: &str, back: &str, levels: &[&str], readers: &
 }
 
 /// `back` unpacks what the writer makes of every size.
-fn assert_we_read_theirs(back: &str, name: &str, calls: &[&[&str]]) {
+fn assert_we_read_theirs(sizes: &[usize], back: &str, name: &str, calls: &[&[&str]]) {
     if !has_tool(name) {
         return;
     }
-    for size in SIZES {
+    for &size in sizes {
         let plain = sample(size);
         for arguments in calls {
-            let world = World::new().with("plain", &plain);
-            let packed = world.tool(name).unwrap().args(*arguments).args(["-c", "plain"]).run();
+            let packed = World::new().tool(name).unwrap().args(*arguments).arg("-c").stdin(&plain[..]).run();
             assert_eq!(packed.code(), 0, "{name} {arguments:?} at {size} bytes: {}", packed.stderr());
             let world = World::new().with("packed", packed.stdout());
             world.weir(format!("read packed | {back}")).run().quietly().giving(&plain);
@@ -77,19 +83,19 @@ fn assert_we_read_theirs(back: &str, name: &str, calls: &[&[&str]]) {
 #[test]
 fn every_reader_of_bzip2_reads_ours() {
     let readers: [(&str, &[&str]); 3] = [("bzip2", &["-dc"]), ("lbzip2", &["-dc"]), ("pbzip2", &["-dc"])];
-    assert_readers_read_ours("bzip2", "bunzip2", &["-1", "-9"], &readers);
+    assert_readers_read_ours(&BZIP2_SIZES, ("bzip2", "bunzip2"), &["-1", "-9"], &readers);
 }
 
 #[test]
 fn we_read_what_every_writer_of_bzip2_writes() {
     for name in ["bzip2", "lbzip2", "pbzip2"] {
-        assert_we_read_theirs("bunzip2", name, &[&["-1"], &["-9"]]);
+        assert_we_read_theirs(&BZIP2_SIZES, "bunzip2", name, &[&["-1"], &["-9"]]);
     }
 }
 
 #[test]
 fn every_reader_of_lz4_reads_ours() {
-    assert_readers_read_ours("lz4", "unlz4", &["-1", "-3", "-9"], &[("lz4", &["-dc"])]);
+    assert_readers_read_ours(&SIZES, ("lz4", "unlz4"), &["-1", "-3", "-9"], &[("lz4", &["-dc"])]);
 }
 
 #[test]
@@ -108,7 +114,7 @@ fn we_read_what_lz4_writes() {
         &["-BD", "-B5", "-BX", "--content-size", "-9"],
         &["-l"],
     ];
-    assert_we_read_theirs("unlz4", "lz4", &calls);
+    assert_we_read_theirs(&SIZES, "unlz4", "lz4", &calls);
 }
 
 #[test]

@@ -81,7 +81,7 @@ fn bytes(count: usize) -> Vec<u8> {
     while bytes.len() < count {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         match state >> 24 {
-            0 => (0..4000_u64).for_each(|index| bytes.push((index * index * u64::from(state) >> 13) as u8)),
+            0 => (0..4000_u64).for_each(|index| bytes.push(((index * index * u64::from(state)) >> 13) as u8)),
             length => {
                 let back = ((state >> 4) as usize % 60_000).min(bytes.len());
                 let begin = bytes.len() - back;
