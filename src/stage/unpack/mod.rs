@@ -8,10 +8,19 @@
 
 #[cfg(feature = "bzip2")]
 pub(in crate::stage) mod bzip2;
+// Some of what the formats share has no user where some of them are left out.
+#[cfg_attr(
+    not(all(feature = "brotli", feature = "bzip2", feature = "lz4", feature = "xz", feature = "zstd")),
+    allow(dead_code)
+)]
 mod coder;
 pub(in crate::stage) mod gzip;
 #[cfg(feature = "lz4")]
 pub(in crate::stage) mod lz4;
+#[cfg_attr(
+    not(all(feature = "brotli", feature = "bzip2", feature = "lz4", feature = "xz", feature = "zstd")),
+    allow(dead_code)
+)]
 mod unpacker;
 
 pub(in crate::stage) use coder::{Coder, Outcome, Step, Wrong};
