@@ -4,6 +4,8 @@
 
 mod cases;
 mod chunks;
+#[cfg(all(feature = "bzip2", feature = "lz4"))]
+mod codecs_blocks;
 mod codecs_misc;
 #[cfg(all(feature = "xz", feature = "zstd"))]
 mod codecs_zx;

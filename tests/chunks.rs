@@ -53,6 +53,14 @@ fn the_output_does_not_depend_on_how_much_a_link_holds() {
         "brotli -1",
         #[cfg(feature = "brotli")]
         "brotli | unbrotli",
+        #[cfg(feature = "bzip2")]
+        "bzip2 -1 | bunzip2",
+        #[cfg(feature = "bzip2")]
+        "bzip2",
+        #[cfg(feature = "lz4")]
+        "lz4 | unlz4",
+        #[cfg(feature = "lz4")]
+        "lz4 -3",
         "upper | gzip -9 | gunzip | lower",
         "tee { gzip | discard } { head -c 1 | discard } | upper",
         "tail -n 7001",

@@ -13,6 +13,10 @@ mod blocks;
 #[cfg(feature = "brotli")]
 mod brotli;
 mod buffer;
+#[cfg(feature = "bzip2")]
+mod bunzip2;
+#[cfg(feature = "bzip2")]
+mod bzip2;
 mod calls;
 mod case;
 mod context;
@@ -47,6 +51,8 @@ mod level;
 #[cfg(feature = "text")]
 mod lines;
 mod lower;
+#[cfg(feature = "lz4")]
+mod lz4;
 mod notes;
 mod outside;
 mod pass;
@@ -77,6 +83,8 @@ mod unbase64;
 mod unbrotli;
 #[cfg(feature = "encode")]
 mod unhex;
+#[cfg(feature = "lz4")]
+mod unlz4;
 mod unpack;
 #[cfg(feature = "xz")]
 mod unxz;
@@ -108,6 +116,10 @@ pub const TABLE: &[Entry] = &[
     #[cfg(feature = "brotli")]
     brotli::ENTRY,
     buffer::ENTRY,
+    #[cfg(feature = "bzip2")]
+    bunzip2::ENTRY,
+    #[cfg(feature = "bzip2")]
+    bzip2::ENTRY,
     decompress::ENTRY,
     #[cfg(feature = "age")]
     decrypt::ENTRY,
@@ -127,6 +139,8 @@ pub const TABLE: &[Entry] = &[
     hex::ENTRY,
     inflate::ENTRY,
     lower::ENTRY,
+    #[cfg(feature = "lz4")]
+    lz4::ENTRY,
     pass::ENTRY,
     read::ENTRY,
     #[cfg(feature = "text")]
@@ -143,6 +157,8 @@ pub const TABLE: &[Entry] = &[
     unbrotli::ENTRY,
     #[cfg(feature = "encode")]
     unhex::ENTRY,
+    #[cfg(feature = "lz4")]
+    unlz4::ENTRY,
     #[cfg(feature = "xz")]
     unxz::ENTRY,
     #[cfg(feature = "zstd")]

@@ -1,6 +1,14 @@
 //! The formats that an input can be told by: what each begins with, and what unpacks it.
 //! Knows nothing of what is in them.
 
+#[cfg(feature = "bzip2")]
+use super::bzip2;
+#[cfg(feature = "lz4")]
+use super::lz4;
+#[cfg(feature = "xz")]
+use super::xz;
+#[cfg(feature = "zstd")]
+use super::zstd;
 use super::{Unpacker, gzip, zlib};
 use crate::stage::amount::Amount;
 use crate::stage::contract::Context;
@@ -24,8 +32,14 @@ pub(in crate::stage) struct Means<'a> {
     /// Of the run.
     pub(in crate::stage) context: &'a Context,
     /// How much memory a format may take whose files ask for it, if that is not the usual.
-    #[allow(dead_code, reason = "for zstd and xz, whose rows are to come")]
     pub(in crate::stage) memory: Option<&'a Amount>,
+}
+
+#[cfg(any(feature = "xz", feature = "zstd"))]
+impl Means<'_> {
+    fn memory_bytes(&self, usual_bytes: u64) -> u64 {
+        self.memory.map_or(usual_bytes, |memory| memory.bytes)
+    }
 }
 
 type Unpack = fn(&mut Unpacker<'_>, &Means<'_>) -> anyhow::Result<()>;
@@ -40,17 +54,38 @@ pub(in crate::stage) struct Format {
 
 /// All of them, in alphabetical order.
 pub(in crate::stage) const FORMATS: &[Format] = &[
-    Format { name: "bzip2", fit: bzip2_fit, unpack: None },
+    Format { name: "bzip2", fit: bzip2_fit, unpack: BZIP2 },
     Format {
         name: "gzip",
         fit: |start| literal(start, &gzip::MAGIC),
         unpack: Some(|unpacker, means| gzip::unpack(unpacker, gzip::Trailing::Refused, means.context)),
     },
-    Format { name: "lz4", fit: lz4_fit, unpack: None },
-    Format { name: "xz", fit: |start| literal(start, b"\xfd7zXZ\0"), unpack: None },
+    Format { name: "lz4", fit: lz4_fit, unpack: LZ4 },
+    Format { name: "xz", fit: |start| literal(start, b"\xfd7zXZ\0"), unpack: XZ },
     Format { name: "zlib", fit: zlib::fit, unpack: Some(|unpacker, _| zlib::unpack(unpacker)) },
-    Format { name: "zstd", fit: zstd_fit, unpack: None },
+    Format { name: "zstd", fit: zstd_fit, unpack: ZSTD },
 ];
+
+#[cfg(feature = "bzip2")]
+const BZIP2: Option<Unpack> = Some(|unpacker, means| bzip2::unpack(unpacker, means.context));
+#[cfg(not(feature = "bzip2"))]
+const BZIP2: Option<Unpack> = None;
+
+#[cfg(feature = "lz4")]
+const LZ4: Option<Unpack> = Some(|unpacker, means| lz4::unpack(unpacker, means.context));
+#[cfg(not(feature = "lz4"))]
+const LZ4: Option<Unpack> = None;
+
+#[cfg(feature = "xz")]
+const XZ: Option<Unpack> = Some(|unpacker, means| xz::unpack(unpacker, means.memory_bytes(xz::MEMORY_BYTES)));
+#[cfg(not(feature = "xz"))]
+const XZ: Option<Unpack> = None;
+
+#[cfg(feature = "zstd")]
+const ZSTD: Option<Unpack> =
+    Some(|unpacker, means| zstd::unpack(unpacker, means.memory_bytes(zstd::MEMORY_BYTES)));
+#[cfg(not(feature = "zstd"))]
+const ZSTD: Option<Unpack> = None;
 
 impl Format {
     /// The format of the input, of which nothing is taken; `None` if it is none of these.

@@ -8,10 +8,23 @@
 
 #[cfg(feature = "brotli")]
 pub(in crate::stage) mod brotli;
+#[cfg(feature = "bzip2")]
+pub(in crate::stage) mod bzip2;
+// Some of what the formats share has no user where some of them are left out.
+#[cfg_attr(
+    not(all(feature = "brotli", feature = "bzip2", feature = "lz4", feature = "xz", feature = "zstd")),
+    allow(dead_code)
+)]
 mod coder;
 mod deflate;
 mod formats;
 pub(in crate::stage) mod gzip;
+#[cfg(feature = "lz4")]
+pub(in crate::stage) mod lz4;
+#[cfg_attr(
+    not(all(feature = "brotli", feature = "bzip2", feature = "lz4", feature = "xz", feature = "zstd")),
+    allow(dead_code)
+)]
 mod unpacker;
 #[cfg(feature = "xz")]
 pub(in crate::stage) mod xz;

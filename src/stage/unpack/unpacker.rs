@@ -84,11 +84,15 @@ impl<'e> Unpacker<'e> {
         {
             let over = usize::try_from(self.total_bytes - limit.bytes).unwrap_or(usize::MAX);
             self.unpacked.truncate(self.unpacked.len().saturating_sub(over));
-            let message = format!("unpacks to more than {limit}, at input byte {}", self.inlet.offset());
-            let help = "if that is as it should be, raise `--max-output`";
-            return Err(Fault::refused(message).help(help).into());
+            return Err(self.bomb(self.inlet.offset()).into());
         }
         Ok(())
+    }
+
+    fn bomb(&self, offset: u64) -> Fault {
+        let limit = self.limit.map(ToString::to_string).unwrap_or_default();
+        Fault::refused(format!("unpacks to more than {limit}, at input byte {offset}"))
+            .help("if that is as it should be, raise `--max-output`")
     }
 
     /// Refuses input that does not begin with `magic`, which is taken; `format` is its name in the message.
@@ -179,6 +183,15 @@ impl<'e> Unpacker<'e> {
         Ok(())
     }
 
+    /// Whether the input is at its end. Waits for it; what was decoded goes out before.
+    ///
+    /// # Errors
+    /// Those of the links.
+    pub(in crate::stage) fn is_at_the_end(&mut self) -> io::Result<bool> {
+        self.send_before_a_wait()?;
+        Ok(self.inlet.fill_buf()?.is_empty())
+    }
+
     /// Has `bytes`, the last ones that were taken, read again.
     pub(in crate::stage) fn give_back(&mut self, bytes: &[u8]) {
         self.inlet.give_back(bytes);
@@ -261,6 +274,36 @@ impl<'e> Unpacker<'e> {
         Ok((self.inlet, self.outlet))
     }
 
+    /// Gives a chunk of data that was decoded elsewhere, after all that was decoded so far; it came of the input before `offset`.
+    ///
+    /// # Errors
+    /// A [`Fault`] if the limit is passed; those of the links.
+    pub(in crate::stage) fn give(&mut self, mut chunk: Chunk, offset: u64) -> anyhow::Result<()> {
+        let is_too_much = chunk.len() as u64 > self.allowed_bytes();
+        chunk.truncate(usize::try_from(self.allowed_bytes()).unwrap_or(usize::MAX));
+        self.gave(chunk.len() as u64);
+        self.ends()?.1.send(chunk)?;
+        if is_too_much { Err(self.bomb(offset).into()) } else { Ok(()) }
+    }
+
+    /// Takes the bytes that are at hand, at most `count`, behind those of `bytes`; waits for some. How many: none at the end.
+    ///
+    /// # Errors
+    /// Those of the links.
+    pub(in crate::stage) fn take(&mut self, bytes: &mut Vec<u8>, count: usize) -> io::Result<usize> {
+        self.send_before_a_wait()?;
+        let available = self.inlet.fill_buf()?;
+        let count = count.min(available.len());
+        bytes.extend_from_slice(&available[..count]);
+        self.inlet.consume(count);
+        Ok(count)
+    }
+
+    /// Whether the next read would have to wait: what was decoded elsewhere is then to be given first.
+    pub(in crate::stage) fn would_wait(&self) -> bool {
+        self.inlet.would_wait()
+    }
+
     /// Counts what went out by [`Unpacker::ends`].
     pub(in crate::stage) fn gave(&mut self, bytes: u64) {
         self.total_bytes += bytes;
@@ -268,7 +311,12 @@ impl<'e> Unpacker<'e> {
 
     /// That the data is corrupt here.
     pub(in crate::stage) fn corrupt(&self, what: &str) -> Fault {
-        Fault::refused(format!("corrupt data at input byte {}: {what}", self.inlet.offset()))
+        Self::corrupt_at(self.inlet.offset(), what)
+    }
+
+    /// That the data is corrupt at `offset`.
+    pub(in crate::stage) fn corrupt_at(offset: u64, what: &str) -> Fault {
+        Fault::refused(format!("corrupt data at input byte {offset}: {what}"))
     }
 
     /// That the input ends here, and should not.
