@@ -96,6 +96,20 @@ pub fn has_tool(name: &str) -> bool {
     is_there
 }
 
+/// Whether this build has every feature that is on by default.
+pub const IS_WHOLE: bool = cfg!(all(
+    feature = "age",
+    feature = "brotli",
+    feature = "bzip2",
+    feature = "encode",
+    feature = "hash",
+    feature = "libdeflate",
+    feature = "lz4",
+    feature = "text",
+    feature = "xz",
+    feature = "zstd"
+));
+
 /// Notes that something could not be tried here.
 pub fn skipped(why: &str) {
     let test = thread::current().name().unwrap_or("a test").to_owned();

@@ -32,6 +32,7 @@ pub(in crate::stage) struct Means<'a> {
     /// Of the run.
     pub(in crate::stage) context: &'a Context,
     /// How much memory a format may take whose files ask for it, if that is not the usual.
+    #[cfg_attr(not(any(feature = "xz", feature = "zstd")), allow(dead_code))]
     pub(in crate::stage) memory: Option<&'a Amount>,
 }
 
