@@ -21,6 +21,7 @@ fn every_example_of_the_readme_runs() {
         .with("other.log", "one line\n")
         .with("notes.txt", "remember the milk\n");
     fs::create_dir(world.path("old")).unwrap();
+    fs::write(world.path("old/letters.txt"), "dear all\n".repeat(300)).unwrap();
     let blocks = blocks();
     assert!(blocks.len() >= 9, "only {} examples found", blocks.len());
     for block in blocks {
@@ -29,6 +30,7 @@ fn every_example_of_the_readme_runs() {
     }
     assert_eq!(world.bytes("notes.txt"), b"REMEMBER THE MILK\n");
     assert_eq!(world.bytes("access.copy"), world.bytes("access.log"));
+    assert!(world.path("old/letters.txt.xz").is_file() && !world.path("old/letters.txt").exists());
     for name in ["access.log.gz", "other.log.gz", "old/access.log.gz", "copy.gz", "notes.txt.gz"] {
         let unpacked = world.weir(format!("read {name} | gunzip | discard")).run();
         unpacked.quietly();
