@@ -117,7 +117,16 @@ fn foreign_crates_stay_in_their_places() {
         ("annotate_snippets::", &["diagnostic"]),
         ("clap_mangen::", &["generate"]),
         ("clap_complete::", &["generate"]),
+        ("age::", &["stage"]),
+        ("blake3::", &["stage"]),
+        ("data_encoding::", &["stage"]),
         ("flate2::", &["stage"]),
+        ("libdeflater::", &["stage"]),
+        ("liblzma::", &["stage"]),
+        ("regex::", &["stage"]),
+        ("sha2::", &["stage"]),
+        ("xxhash_rust::", &["stage"]),
+        ("zlib_rs::", &["stage"]),
         ("signal_hook::", &["engine"]),
     ];
     for file in sources() {
