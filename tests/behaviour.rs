@@ -22,6 +22,7 @@ mod interop;
 mod memory;
 mod names;
 mod readme;
+mod samples;
 mod terminal;
 #[cfg(all(feature = "encode", feature = "text"))]
 mod text;

@@ -1,36 +1,12 @@
 //! What the reference tools for bzip2 and lz4 read of ours, and we of theirs: the same bytes, around every block's edge.
 
 use crate::harness::{World, has_tool};
+use crate::samples::sample;
 
 /// Streams of our bzip2 -1 hold 100 000 bytes, a block 99 981; of lz4 there are blocks of 64 KiB to 4 MiB, and ours of 1 MiB.
 /// (Of 65 535 bytes, lz4 1.9.4 -BD itself makes nothing.)
 const SIZES: [usize; 8] = [0, 1, 65_536, 65_537, 262_145, 1_048_575, 1_048_577, 4_300_001];
 const BZIP2_SIZES: [usize; 7] = [0, 1, 99_981, 99_982, 100_000, 100_001, 1_000_003];
-
-/// Words, then a machine's code or what looks like it, then noise, in turn.
-fn sample(bytes: usize) -> Vec<u8> {
-    let mut state = 0x2545_f491_4f6c_dd1d_u64;
-    let mut next = move || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state
-    };
-    let words =
-        ["stream ", "buffer ", "stall ", "    ", "of ", "and ", "gauge\n", "reader ", "wwwwwwwwwwww "];
-    let mut sample = Vec::with_capacity(bytes + 100_000);
-    for turn in 0.. {
-        match turn % 3 {
-            _ if sample.len() >= bytes => break,
-            0 => (0..9000).for_each(|_| sample.extend_from_slice(words[(next() % 9) as usize].as_bytes())),
-            1 => (0..9000)
-                .for_each(|index| sample.extend_from_slice(&[index as u8, 0, (next() % 3) as u8, 0x8b])),
-            _ => (0..40_000).for_each(|_| sample.push(next() as u8)),
-        }
-    }
-    sample.truncate(bytes);
-    sample
-}
 
 /// Every reader unpacks what `stage` makes, at every level and size, and so does `back`.
 fn assert_readers_read_ours(

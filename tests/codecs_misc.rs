@@ -1,34 +1,11 @@
 //! zlib, bare DEFLATE and brotli against the tools that others use: the same bytes, both ways, around a block's edges.
 
 use crate::harness::{World, has_tool};
+use crate::samples::sample;
 
 /// Blocks are 512 KiB, chunks 256 KiB, stored blocks and windows 64 and 32 KiB.
 const SIZES: [usize; 5] = [0, 65_536, 524_288, 524_289, 1_500_001];
 const FEW_SIZES: [usize; 4] = [1, 32_769, 65_535, 524_287];
-
-/// Text that compresses about as real text does, then bytes that do not at all.
-fn sample(bytes: usize) -> Vec<u8> {
-    let mut state = 0x2545_f491_4f6c_dd1d_u64;
-    let mut next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state
-    };
-    let words = ["stream", "buffer", "stall", "drain", "link", "the", "of", "and", "gauge\n", "reader"];
-    let mut sample = Vec::with_capacity(bytes + 64);
-    while sample.len() < bytes {
-        match sample.len() {
-            20_000..30_000 | 400_000..600_000 => sample.extend_from_slice(&next().to_le_bytes()),
-            _ => sample.extend_from_slice(words[usize::try_from(next() % 10).unwrap()].as_bytes()),
-        }
-        if next() % 2 == 0 {
-            sample.push(b' ');
-        }
-    }
-    sample.truncate(bytes);
-    sample
-}
 
 /// A program that reads one stream on standard input and gives what is in it, and one that does the reverse.
 struct Peer {

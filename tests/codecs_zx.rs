@@ -1,36 +1,13 @@
 //! zstd and xz: what the reference tools read of ours, and we of theirs; the same bytes for any number of threads.
 
 use crate::harness::{World, has_tool};
+use crate::samples::sample;
 
 /// Blocks are 128 KiB, chunks 256 KiB, the smallest jobs of zstd 512 KiB, the smallest blocks of xz 1 MiB.
 const SIZES: [usize; 11] =
     [0, 1, 131_071, 131_073, 262_143, 262_145, 524_288, 524_289, 1_048_575, 1_048_577, 3_000_001];
 /// Levels that are slow are not tried on more than that.
 const SLOW_BYTES_MAX: usize = 300_000;
-
-/// Text that compresses about as real text does, with stretches that do not compress at all.
-fn sample(bytes: usize) -> Vec<u8> {
-    let mut state = 0x2545_f491_4f6c_dd1d_u64;
-    let mut next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state
-    };
-    let words =
-        ["stream", "buffer", "stall", "drain", "link", "the", "of", "and", "gauge", "\n", "reader", "writer"];
-    let mut sample = Vec::with_capacity(bytes + 65_536);
-    while sample.len() < bytes {
-        if next() % 997 == 0 {
-            (0..65_536).for_each(|_| sample.push(next() as u8));
-        } else {
-            sample.extend_from_slice(words[usize::try_from(next() % 12).unwrap()].as_bytes());
-            sample.push(b' ');
-        }
-    }
-    sample.truncate(bytes);
-    sample
-}
 
 /// One format: our two stages, the tool, and the levels; those behind the bar are slow.
 struct Format {

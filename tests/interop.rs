@@ -1,35 +1,12 @@
 //! What the reference tools read of ours, and we of theirs: the same bytes, at every size around a block's edge.
 
 use crate::harness::{World, has_tool};
+use crate::samples::sample;
 use std::fs;
 
 /// Blocks are 512 KiB and 1 MiB, chunks 256 KiB, windows 32 KiB.
 const SIZES: [usize; 13] =
     [0, 1, 2, 32_767, 32_769, 262_143, 262_145, 524_287, 524_288, 524_289, 1_048_575, 1_048_577, 3_000_001];
-
-/// Text that compresses about as real text does, with stretches that do not compress at all.
-fn sample(bytes: usize) -> Vec<u8> {
-    let mut state = 0x2545_f491_4f6c_dd1d_u64;
-    let mut next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state
-    };
-    let words =
-        ["stream", "buffer", "stall", "drain", "link", "the", "of", "and", "gauge", "\n", "reader", "writer"];
-    let mut sample = Vec::with_capacity(bytes + 64);
-    while sample.len() < bytes {
-        if next() % 997 == 0 {
-            (0..4096).for_each(|_| sample.push(next() as u8));
-        } else {
-            sample.extend_from_slice(words[usize::try_from(next() % 12).unwrap()].as_bytes());
-            sample.push(b' ');
-        }
-    }
-    sample.truncate(bytes);
-    sample
-}
 
 /// Programs that read one gzip file on standard input and give what is in it.
 const READERS: [(&str, &[&str]); 7] = [

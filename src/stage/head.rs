@@ -1,8 +1,8 @@
 //! `head`: the first lines, or the first bytes, and then a hang-up.
 //! Knows nothing of what a line holds.
 
-use super::amount::Amount;
 use super::contract::{Body, Entry, Example, Opening, Role, Stage};
+use super::quantity::{Quantity, Wanted};
 use crate::flow::Chunk;
 
 /// Pass on the first lines or bytes, then take no more
@@ -11,13 +11,8 @@ use crate::flow::Chunk;
 /// A line ends with a newline; a last line without one counts.
 #[derive(Debug, clap::Parser)]
 pub(super) struct Head {
-    /// How many lines
-    #[arg(short = 'n', long, value_name = "LINES", default_value_t = 10, conflicts_with = "bytes")]
-    lines: u64,
-
-    /// How many bytes, in place of lines
-    #[arg(short = 'c', long, value_name = "SIZE", value_parser = Amount::size)]
-    bytes: Option<Amount>,
+    #[command(flatten)]
+    quantity: Quantity,
 }
 
 pub(super) const ENTRY: Entry = Entry {
@@ -30,26 +25,19 @@ pub(super) const ENTRY: Entry = Entry {
 
 impl Stage for Head {
     fn label(&self) -> String {
-        match &self.bytes {
-            Some(size) => format!("-c {size}"),
-            None => format!("-n {}", self.lines),
-        }
+        self.quantity.label()
     }
 
     fn size_after(&self, input: Option<u64>) -> Option<u64> {
-        let limit = self.bytes.as_ref()?.bytes;
-        Some(input?.min(limit))
+        self.quantity.of(input)
     }
 
     fn open(self: Box<Self>, _opening: &mut Opening<'_>) -> anyhow::Result<Body> {
-        let mut rest = match self.bytes {
-            Some(size) => Rest::Bytes(size.bytes),
-            None => Rest::Lines(self.lines),
-        };
+        let mut wanted = self.quantity.wanted();
         Ok(Body::filter(move |inlet, outlet, _context| {
-            while !rest.is_none() {
+            while !wanted.is_nothing() {
                 let Some(mut chunk) = inlet.next_chunk()? else { break };
-                chunk.truncate(rest.take(&chunk));
+                chunk.truncate(take(&mut wanted, &chunk));
                 outlet.send(chunk)?;
             }
             Ok(())
@@ -57,40 +45,27 @@ impl Stage for Head {
     }
 }
 
-/// What is still to be passed on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Rest {
-    Lines(u64),
-    Bytes(u64),
-}
-
-impl Rest {
-    fn is_none(self) -> bool {
-        matches!(self, Rest::Lines(0) | Rest::Bytes(0))
-    }
-
-    /// How many bytes of `chunk` belong to it; they are taken off.
-    fn take(&mut self, chunk: &Chunk) -> usize {
-        match self {
-            Rest::Bytes(bytes) => {
-                let count = usize::try_from(*bytes).unwrap_or(usize::MAX).min(chunk.len());
-                *bytes -= count as u64;
-                count
+/// How many bytes of `chunk` belong to what is still wanted; they are taken off.
+fn take(wanted: &mut Wanted, chunk: &Chunk) -> usize {
+    match wanted {
+        Wanted::Bytes(bytes) => {
+            let count = usize::try_from(*bytes).unwrap_or(usize::MAX).min(chunk.len());
+            *bytes -= count as u64;
+            count
+        }
+        Wanted::Lines(lines) => {
+            // Counting first is many times faster than looking for each newline, and most chunks go whole.
+            let newlines = chunk.iter().filter(|&&byte| byte == b'\n').count() as u64;
+            if newlines < *lines {
+                *lines -= newlines;
+                return chunk.len();
             }
-            Rest::Lines(lines) => {
-                // Counting first is many times faster than looking for each newline, and most chunks go whole.
-                let newlines = chunk.iter().filter(|&&byte| byte == b'\n').count() as u64;
-                if newlines < *lines {
-                    *lines -= newlines;
-                    return chunk.len();
-                }
-                let mut left = std::mem::take(lines);
-                let last = chunk.iter().position(|&byte| {
-                    left -= u64::from(byte == b'\n');
-                    left == 0
-                });
-                last.map_or(chunk.len(), |index| index + 1)
-            }
+            let mut left = std::mem::take(lines);
+            let last = chunk.iter().position(|&byte| {
+                left -= u64::from(byte == b'\n');
+                left == 0
+            });
+            last.map_or(chunk.len(), |index| index + 1)
         }
     }
 }

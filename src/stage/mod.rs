@@ -59,6 +59,7 @@ mod pass;
 #[cfg(feature = "text")]
 mod pattern;
 mod prose;
+mod quantity;
 mod randomness;
 mod read;
 #[cfg(feature = "text")]

@@ -1,9 +1,9 @@
 //! `tail`: the last lines, or the last bytes, once the input has ended.
 //! Knows nothing of what a line holds.
 
-use super::amount::Amount;
 use super::contract::{Body, Entry, Example, Opening, Role, Stage};
 use super::fault::Fault;
+use super::quantity::{Quantity, Wanted};
 use crate::flow::Inlet;
 use std::collections::VecDeque;
 use std::io::Write;
@@ -17,13 +17,8 @@ const HELD_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// without one counts. At most 64 MiB are held: lines or bytes beyond that are refused (exit 3).
 #[derive(Debug, clap::Parser)]
 pub(super) struct Tail {
-    /// How many lines
-    #[arg(short = 'n', long, value_name = "LINES", default_value_t = 10, conflicts_with = "bytes")]
-    lines: u64,
-
-    /// How many bytes, in place of lines
-    #[arg(short = 'c', long, value_name = "SIZE", value_parser = Amount::size)]
-    bytes: Option<Amount>,
+    #[command(flatten)]
+    quantity: Quantity,
 }
 
 pub(super) const ENTRY: Entry = Entry {
@@ -36,41 +31,21 @@ pub(super) const ENTRY: Entry = Entry {
 
 impl Stage for Tail {
     fn label(&self) -> String {
-        match &self.bytes {
-            Some(size) => format!("-c {size}"),
-            None => format!("-n {}", self.lines),
-        }
+        self.quantity.label()
     }
 
     fn size_after(&self, input: Option<u64>) -> Option<u64> {
-        let limit = self.bytes.as_ref()?.bytes;
-        Some(input?.min(limit))
+        self.quantity.of(input)
     }
 
     fn open(self: Box<Self>, _opening: &mut Opening<'_>) -> anyhow::Result<Body> {
-        let wanted = match &self.bytes {
-            Some(size) => Wanted::Bytes(size.bytes),
-            None => Wanted::Lines(self.lines),
-        };
+        let wanted = self.quantity.wanted();
         Ok(Body::filter(move |inlet, outlet, _context| {
             let held = hold(inlet, wanted)?;
             let (front, back) = held.bytes.as_slices();
             outlet.write_all(front)?;
             Ok(outlet.write_all(back)?)
         }))
-    }
-}
-
-/// What is to be passed on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Wanted {
-    Lines(u64),
-    Bytes(u64),
-}
-
-impl Wanted {
-    fn is_nothing(self) -> bool {
-        matches!(self, Wanted::Lines(0) | Wanted::Bytes(0))
     }
 }
 
