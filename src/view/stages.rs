@@ -9,6 +9,8 @@ use crate::units;
 
 /// Input and output that differ by less are the same to the eye.
 const RATIO_MIN: f64 = 1.05;
+/// While a stage runs, no ratio is told of less than that, in bytes.
+const RATIO_BYTES_MIN: f64 = 4096.0;
 /// A stage that does nothing else does it entirely.
 const WHOLE: f64 = 0.995;
 /// Columns for each group that a stage stands in.
@@ -152,7 +154,9 @@ fn stage_row(frame: &Frame<'_>, stage: usize, look: Look) -> StageRow {
     let glyphs = look.glyphs();
     let (more, less) = (taken.max(given) as f64, taken.min(given) as f64);
     let ratio = more / less;
-    let changes = info.input.is_some() && !info.outputs.is_empty() && less > 0.0 && ratio >= RATIO_MIN;
+    // A header that went ahead of the first block says nothing of the ratio.
+    let is_telling = less >= RATIO_BYTES_MIN || (less > 0.0 && now.stages[stage].ended_nanos != 0);
+    let changes = info.input.is_some() && !info.outputs.is_empty() && is_telling && ratio >= RATIO_MIN;
     let (bytes, rate) = if changes {
         let both = format!("{} {} {}", units::size(taken), glyphs.arrow, units::size(given));
         let ratio = if ratio < 99.95 { format!("{ratio:.1}") } else { units::count(ratio.round() as u64) };
