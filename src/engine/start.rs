@@ -43,11 +43,23 @@ pub fn start<'a>(plan: Plan, process: &'a Process, settings: &Settings) -> Resul
 
     let mut holdings = Holdings { is_endless: plan.is_endless(), ..Holdings::default() };
     let mut ready = Vec::new();
+    // The second half of a duplex, for the row behind it.
+    let mut way_back = None;
     for (stage, (planned, loose)) in plan.stages.into_iter().zip(loose).enumerate() {
-        let input = planned.input;
-        let body = holdings
-            .open(stage, planned.stage, loose.branches, input, process.umask, &shared)
-            .map_err(|error| Box::new(unopened(&shared, stage, &error, &mut holdings)))?;
+        let (input, is_duplex) = (planned.input, planned.returns.is_some());
+        let body = match way_back.take() {
+            Some(back) => Body::Source(back),
+            None => holdings
+                .open(stage, planned.stage, loose.branches, input, process.umask, &shared)
+                .map_err(|error| Box::new(unopened(&shared, stage, &error, &mut holdings)))?,
+        };
+        let body = match body {
+            Body::Duplex { out, back } if is_duplex => {
+                way_back = Some(back);
+                Body::Sink(out)
+            }
+            body => body,
+        };
         ready.push((body, loose.main));
     }
 
@@ -79,7 +91,7 @@ impl Holdings {
         shared: &Shared,
     ) -> anyhow::Result<Body> {
         let mut registered = Registered::default();
-        let opening = Opening::new(umask, branches, &mut registered);
+        let opening = Opening::new(umask, branches, &mut registered).with_input(input.is_some());
         let body = stage.open(&mut opening.reading(self.source.clone()));
         if let Some(source) = registered.source {
             self.source = Some(Arc::new(source));
@@ -125,9 +137,9 @@ fn spawn(
         Arc::clone(&shared.gauges[stage]),
         workers.clone(),
     );
-    let remarks = teller.clone();
-    let remark = move |line| remarks.tell(Event::Remark { stage, line });
-    let context = context.with_calls(Calls::new(Arc::clone(&shared.ending), remark));
+    let sayings = teller.clone();
+    let say = move |saying| sayings.say(stage, saying);
+    let context = context.with_calls(Calls::new(Arc::clone(&shared.ending), say));
     let name = shared.scheme.stages[stage].name.clone();
     std::thread::Builder::new().name(name).spawn(move || {
         thread::run(body, ends, &place, &context, |ended| {

@@ -145,6 +145,9 @@ impl<'a> Flight<'a> {
                 Err(problem) => self.problems.push(problem),
             },
             Touch::Stdout { forced } => self.stdout(stage, forced),
+            Touch::Child(name) => {
+                self.facts.outputs.push(OutputFact { stage, name, fate: Fate::Child, identity: None });
+            }
         }
     }
 
@@ -205,7 +208,7 @@ impl<'a> Flight<'a> {
                     Fate::Create | Fate::Replace { .. } => continue,
                     Fate::Append { .. } => "append to another file",
                     Fate::Overwrite => "without `--in-place` it is replaced when all of it has been read",
-                    Fate::Direct => "`| write FILE` replaces it when all of it has been read",
+                    Fate::Direct | Fate::Child => "`| write FILE` replaces it when all of it has been read",
                 };
                 let message = format!("{}: is the input, and would change while it is read", output.name);
                 self.problem(output.stage, Exit::Usage, message, Some(help));
@@ -222,7 +225,7 @@ impl<'a> Flight<'a> {
         {
             self.twice(second, first);
         }
-        if self.plan.removes_its_input() && outputs.iter().all(|output| output.fate == Fate::Direct) {
+        if self.plan.removes_its_input() && outputs.iter().all(|output| output.fate.is_passing()) {
             let message = "what `--remove` removes would be lost: no output is a file".to_string();
             self.problem(0, Exit::Usage, message, Some("write a file, or leave `--remove` out"));
         }

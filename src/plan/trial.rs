@@ -5,7 +5,7 @@ use super::{Plan, Refusal, Settings};
 use crate::diagnostic::{Colour, render};
 use crate::lang::parse;
 use crate::stage::{
-    Body, Destination, Entry, Existing, Feed, Groups, How, Nature, Opening, PathArgument, Role, Stage,
+    Body, Destination, Entry, Existing, Feed, Groups, How, Nature, Opening, PathArgument, Peer, Role, Stage,
     TextArgument, Touch,
 };
 use crate::units::parse_size;
@@ -34,6 +34,12 @@ const fn entry(entry: Entry, nature: Nature, groups: Groups) -> Entry {
     entry
 }
 
+const fn with_peer(entry: Entry) -> Entry {
+    let mut entry = entry;
+    entry.peer = Peer::SelfReliant;
+    entry
+}
+
 pub(super) static TABLE: &[Entry] = &[
     entry(Entry::of::<Buffer>("buffer", Role::Filter), Nature::Neutral, Groups::None),
     entry(Entry::of::<Branch>("branch", Role::Sink), Nature::Neutral, Groups::Branches),
@@ -43,6 +49,7 @@ pub(super) static TABLE: &[Entry] = &[
     entry(Entry::of::<Read>("read", Role::Source), Nature::Neutral, Groups::None),
     entry(Entry::of::<Stdin>("stdin", Role::Source), Nature::Neutral, Groups::None),
     entry(Entry::of::<Stdout>("stdout", Role::Sink), Nature::Neutral, Groups::None),
+    with_peer(Entry::of::<Talk>("talk", Role::Filter)),
     entry(Entry::of::<Tee>("tee", Role::Filter), Nature::Neutral, Groups::Branches),
     entry(Entry::of::<Upper>("upper", Role::Filter), Nature::Text, Groups::None),
     entry(Entry::of::<Write>("write", Role::Sink), Nature::Neutral, Groups::None),
@@ -160,6 +167,15 @@ struct Stdout {
 stage!(Stdout {
     fn touches(&self) -> Vec<Touch> {
         vec![Touch::Stdout { forced: self.force }]
+    }
+});
+
+/// Talk to a process
+#[derive(Debug, clap::Parser)]
+struct Talk {}
+stage!(Talk {
+    fn touches(&self) -> Vec<Touch> {
+        vec![Touch::Child("parrot".to_string())]
     }
 });
 

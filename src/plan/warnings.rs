@@ -51,7 +51,7 @@ fn source(plan: &Plan, at: usize) -> Content {
     let touches = plan.stages[at].stage.touches();
     let names = touches.iter().map(|touch| match touch {
         Touch::Read(path) => Some(path),
-        Touch::Stdin | Touch::Write(_) | Touch::Stdout { .. } => None,
+        Touch::Stdin | Touch::Write(_) | Touch::Stdout { .. } | Touch::Child(_) => None,
     });
     let Some(names) = names.collect::<Option<Vec<_>>>() else { return Content::Unknown };
     match names.first() {

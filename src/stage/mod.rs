@@ -9,10 +9,12 @@ mod blocks;
 mod buffer;
 mod calls;
 mod case;
+mod child;
 mod context;
 mod contract;
 mod deflate;
 mod discard;
+mod exec;
 mod fault;
 mod generate;
 mod gunzip;
@@ -39,9 +41,9 @@ mod upper;
 mod write;
 
 pub use arguments::{DATA_MARK, PathArgument, TextArgument};
-pub use calls::Calls;
+pub use calls::{Calls, Saying};
 pub use contract::{
-    Body, Commit, Context, Destination, Entry, Example, Existing, Feed, Groups, How, Nature, Opening,
+    Body, Commit, Context, Destination, Entry, Example, Existing, Feed, Groups, How, Nature, Opening, Peer,
     Published, Registered, Role, Stage, Touch,
 };
 
@@ -53,6 +55,7 @@ pub const TABLE: &[Entry] = &[
     tee::BRANCH_ENTRY,
     buffer::ENTRY,
     discard::ENTRY,
+    exec::ENTRY,
     generate::ENTRY,
     gunzip::ENTRY,
     gzip::ENTRY,

@@ -34,6 +34,11 @@ pub use terminal::{DataOn, Terminal};
 
 /// Writes a text to stderr, with no lock that a view might hold; gives up on a terminal that Ctrl-S has stopped, and on errors.
 pub fn tell(text: &str) {
+    tell_bytes(text.as_bytes());
+}
+
+/// As [`tell`], for what may be no text.
+pub fn tell_bytes(text: &[u8]) {
     if let Some(terminal) = Terminal::of_stderr() {
         terminal.tell(text);
     }
