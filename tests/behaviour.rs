@@ -5,6 +5,7 @@
 mod cases;
 mod chunks;
 mod examples;
+mod exec;
 mod faults;
 mod files;
 mod generated;

@@ -212,6 +212,7 @@ pub(super) fn objection(status: ExitStatus, accepted: &[u8]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::{Child, Patience, Pipes, objection};
+    use nix::sys::signal::Signal;
     use std::io::{BufRead, BufReader};
     use std::os::unix::process::ExitStatusExt;
     use std::process::{Command, ExitStatus, Stdio};
@@ -261,7 +262,8 @@ mod tests {
 
     #[test]
     fn a_stopped_child_ends_at_once() {
-        let (child, _pipes) = shell("kill -STOP $$ & wait");
+        let (child, _pipes) = shell(":");
+        child.signal(Signal::SIGSTOP);
         child.end(Patience::GIVEN_UP);
         assert_eq!(child.reap().unwrap().unwrap().signal(), Some(15));
     }
