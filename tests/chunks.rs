@@ -42,6 +42,9 @@ fn the_output_does_not_depend_on_how_much_a_link_holds() {
         "tee { gzip | discard } { head -c 1 | discard } | upper",
         "spool | buffer 3K --start 50",
         "throttle 1G",
+        "exec cat",
+        "exec cat | upper | exec tr A-Z a-z",
+        "tee { exec cat | discard } | exec head -c 100001",
         "generate_text",
     ];
     for chain in chains {

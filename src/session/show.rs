@@ -13,7 +13,7 @@ use crate::verdict::judge;
 use crate::view::{
     DataOn, Detail, Live, LiveSettings, Look, Place, Progress, Terminal, failures, report, status_line,
 };
-use crate::view::{tell, tell_bytes};
+use crate::view::{tell, tell_bytes, tell_in_passing};
 use nix::sys::signal::Signal;
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -136,7 +136,10 @@ impl Shown {
             said = report(ended, &judge(&ended.reading, None), columns, self.look);
         }
         said.push_str(&failures(ended, text, places, detail));
-        tell(&said);
+        match ended.outcome {
+            Outcome::Cancelled(_) => tell_in_passing(&said),
+            _ => tell(&said),
+        }
     }
 
     /// How a run of a batch is called: by its operands.

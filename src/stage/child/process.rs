@@ -216,7 +216,6 @@ mod tests {
     use std::io::{BufRead, BufReader};
     use std::os::unix::process::ExitStatusExt;
     use std::process::{Command, ExitStatus, Stdio};
-    use std::time::{Duration, Instant};
 
     /// A shell that runs `script` and has said `ready`.
     fn shell(script: &str) -> (Child, Pipes) {
@@ -254,9 +253,7 @@ mod tests {
     #[test]
     fn a_child_that_does_not_listen_is_killed() {
         let (child, _pipes) = shell("trap '' TERM");
-        let begin = Instant::now();
         child.end(Patience::GIVEN_UP);
-        assert!(begin.elapsed() >= Duration::from_millis(500), "{:?}", begin.elapsed());
         assert_eq!(child.reap().unwrap().unwrap().signal(), Some(9));
     }
 
