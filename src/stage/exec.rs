@@ -27,7 +27,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 #[derive(Debug, clap::Parser)]
 #[command(override_usage = "exec [OPTIONS] <CMD> [ARG]...")]
 pub(super) struct Exec {
-    /// Take these exit statuses for a success, too
+    /// Take these exit statuses for a success, too, with commas between them
     #[arg(long, value_name = "CODE", value_delimiter = ',')]
     ok: Vec<u8>,
 

@@ -30,7 +30,7 @@ pub(super) struct Patience {
 impl Patience {
     /// Nobody wants more of it: most children find that out by themselves.
     pub(super) const NOT_WANTED: Patience =
-        Patience { leaving: Duration::from_millis(200), ending: Duration::from_secs(1) };
+        Patience { leaving: Duration::from_millis(100), ending: Duration::from_secs(1) };
     /// The run is given up. All of it is over within the second that the run waits for its stages.
     pub(super) const GIVEN_UP: Patience =
         Patience { leaving: Duration::ZERO, ending: Duration::from_millis(500) };
