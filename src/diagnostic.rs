@@ -9,7 +9,7 @@ use std::ops::Range;
 
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 
-pub use display::{printable, underline, visible};
+pub use display::{legible, printable, underline, visible};
 pub use suggest::suggest;
 
 use display::Displayed;

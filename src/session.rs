@@ -16,7 +16,7 @@ use crate::plan::{
 use crate::stage::TABLE;
 use crate::view::{Live, LiveSettings, Look, Place, Terminal, tell};
 use clap::error::ErrorKind;
-use show::{Shown, write_out};
+use show::{Quoted, Shown, write_out};
 use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 
@@ -261,6 +261,7 @@ impl Session {
             return Ending::Exit(Exit::Done);
         }
         let places = places(&ready.plan);
+        let quoted = Quoted::of(&ready.plan);
         let live = self.show.live(&ready.plan);
         let settings = engine::Settings {
             threads: self.arguments.threads,
@@ -268,14 +269,20 @@ impl Session {
             total_bytes: ready.facts.total_bytes,
         };
         let (report, was_shown) = match engine::start(ready.plan, process, &settings) {
-            Ok(running) => self.watch(running, &live, &places),
+            Ok(running) => self.watch(running, &live, &places, quoted),
             Err(report) => (*report, false),
         };
         self.show.end(&report, &self.text, &places, was_shown);
         ending(&report)
     }
 
-    fn watch(&self, running: Running<'_>, settings: &LiveSettings, places: &[Place]) -> (Report, bool) {
+    fn watch(
+        &self,
+        running: Running<'_>,
+        settings: &LiveSettings,
+        places: &[Place],
+        quoted: Quoted,
+    ) -> (Report, bool) {
         let monitor = running.monitor();
         let sampled = monitor.clone();
         let live = Live::start(settings, Arc::new(move || sampled.reading()));
@@ -285,6 +292,7 @@ impl Session {
             Notice::Resumed => live.resume(),
             Notice::Resized => live.resized(),
             Notice::Remark { stage, line } => self.show.remark(&places[stage], &line, &live),
+            Notice::Quote { stage, lines } => self.show.quote(&places[stage], quoted, &lines, &live),
         });
         (report, live.finish())
     }

@@ -249,7 +249,7 @@ fn slower(
     } else {
         return None;
     };
-    let link = now.scheme.stages[down.stage].input?;
+    let link = now.scheme.feed_of(down.stage)?;
     let before = earlier.map(|reading| reading.links[link]).unwrap_or_default();
     let entered = now.links[link].bytes_in.saturating_sub(before.bytes_in) as f64;
     let left = now.links[link].bytes_out.saturating_sub(before.bytes_out) as f64;
@@ -267,7 +267,7 @@ fn is_upstream(now: &Reading, up: usize, down: usize) -> bool {
     let mut at = down;
     // No path is longer than the list of stages, even in a scheme that goes round in circles.
     for _ in 0..now.scheme.stages.len() {
-        match now.scheme.stages[at].input {
+        match now.scheme.feed_of(at) {
             Some(link) => at = now.scheme.links[link].from,
             None => return false,
         }

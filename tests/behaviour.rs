@@ -12,6 +12,7 @@ mod codecs_zx;
 #[cfg(feature = "age")]
 mod encrypt;
 mod examples;
+mod exec;
 mod faults;
 mod files;
 mod generated;

@@ -74,6 +74,9 @@ fn the_output_does_not_depend_on_how_much_a_link_holds() {
         "hash crc32,sha256 -o sums",
         "encrypt -r age1t7rxyev2z3rw82stdlrrepyc39nvn86l5078zqkf5uasdy86jp6svpy7pa --armor | decrypt -i key",
         "generate text 1234567 | upper",
+        "exec cat",
+        "exec cat | upper | exec tr A-Z a-z",
+        "tee { exec cat | discard } | exec head -c 100001",
     ];
     for chain in chains.into_iter().filter(|chain| has_its_stages(chain)) {
         let mut expected = None;

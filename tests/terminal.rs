@@ -327,3 +327,35 @@ fn a_killed_run_leaves_the_modes() {
         assert!(tty.modes() == before, "{:?}\n{before:?}", tty.modes());
     }
 }
+
+#[test]
+fn a_child_speaks_above_the_picture_and_gives_the_terminal_no_orders() {
+    let world = World::new().with("child", "read line <go; printf '\\033[2Jhello\\n' >&2; exec sleep 1000");
+    nix::unistd::mkfifo(&world.path("go"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let mut tty = Tty::new(24, 80);
+    let Some(shell) = tty.shell(&world, "exec weir 'exec sh child | discard'") else { return };
+    tty.until_frame();
+    std::fs::write(world.path("go"), "\n").unwrap();
+    tty.until("the words above the picture", |tty| {
+        let shows = tty.shows();
+        let words = shows.find("\\x1b[2Jhello\n");
+        words.is_some_and(|at| shows[at..].contains("exec ") && shows[at..].contains("discard"))
+    });
+    assert_eq!(tty.lines("exec"), 1, "{}", tty.shows());
+    tty.type_in(INTERRUPT);
+    tty.until_text("weir: ended by SIGINT");
+    assert!(!shell.wait().success());
+    assert_eq!(tty.lines("weir: "), 1, "{}", tty.shows());
+}
+
+#[test]
+fn a_child_may_ask_on_the_terminal() {
+    let world = World::new()
+        .with("child", "printf '%s' 'name? ' >/dev/tty; read name </dev/tty; echo \"it is $name\"");
+    let mut tty = Tty::new(24, 80);
+    let Some(_shell) = tty.shell(&world, &with_code("weir 'exec sh child | upper'")) else { return };
+    tty.until_text("name? ");
+    tty.type_in("weir\n");
+    tty.until_text("IT IS WEIR");
+    tty.until_text("[0]");
+}

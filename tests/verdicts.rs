@@ -73,7 +73,16 @@ fn feed_slowly(mut to: impl Write, bytes: usize) {
 }
 
 /// Every chain here needs no peer; the run is about a second long where nothing else runs.
-const ALONE: [(&str, Planted); 16] = [
+const ALONE: [(&str, Planted); 20] = [
+    // A child that takes its time with what it is given, one that takes its time with what it gives.
+    ("generate zeros 4M | upper | exec sh slow | discard", planted("exec sh slow", "(waiting for its child")),
+    (
+        "generate zeros 1K | exec sh trickle | upper | discard",
+        planted("exec sh trickle", "(waiting for its child"),
+    ),
+    // Children that are not to blame: given little, and asked for little.
+    ("generate zeros 8M | throttle 10M | exec cat | upper | discard", planted("throttle 10M", "as asked")),
+    ("generate zeros 8M | exec cat | throttle 10M | discard", planted("throttle 10M", "as asked")),
     ("generate text 192M | discard", planted("generate text", "(computing")),
     ("generate text 96M | pass | tee { discard } | discard", planted("generate text", "(computing")),
     ("read /dev/urandom | head -c 256M | discard", planted("read /dev/urandom", "(copying in the kernel")),
@@ -103,7 +112,9 @@ const ALONE: [(&str, Planted); 16] = [
 
 #[test]
 fn the_planted_bottleneck_is_found() {
-    let world = World::new();
+    let world = World::new()
+        .with("slow", "while head -c 65536 | grep -qa ''; do sleep 0.02; done")
+        .with("trickle", "cat; for line in 1 2 3 4 5 6 7 8 9 10; do sleep 0.05; echo $line; done");
     for (chain, planted) in &ALONE {
         assert_limited(chain, planted, || end(reporting(&world, chain, |command| command)));
     }

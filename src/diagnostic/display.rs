@@ -97,6 +97,24 @@ pub fn visible(message: &str) -> String {
     text
 }
 
+/// Lines of somebody else, with everything a terminal would obey, and every byte that is no text, turned into escapes. Line
+/// feeds and tabs stay; a carriage return before a line feed goes.
+pub fn legible(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        let mut characters = chunk.valid().chars().peekable();
+        while let Some(character) = characters.next() {
+            match character {
+                '\n' | '\t' => text.push(character),
+                '\r' if characters.peek() == Some(&'\n') => {}
+                other => push_visible(&mut text, other),
+            }
+        }
+        chunk.invalid().iter().for_each(|&byte| push_byte(&mut text, byte));
+    }
+    text
+}
+
 /// A file name for a message: as it is where that is clear, else in double quotes, with what cannot be shown as `\n`, `\x1b`,
 /// `\xff` (no UTF-8) or `\u{202e}`.
 ///
@@ -188,9 +206,14 @@ fn furthest(widths: impl Iterator<Item = (usize, usize)>, from: usize, columns: 
 
 #[cfg(test)]
 mod tests {
-    use super::{Displayed, WINDOW_COLUMNS_MAX, printable, underline};
+    use super::{Displayed, WINDOW_COLUMNS_MAX, legible, printable, underline};
     use proptest::prelude::{any, prop_assert, prop_assert_eq, proptest};
     use unicode_width::UnicodeWidthStr;
+
+    #[test]
+    fn what_somebody_else_says_keeps_its_lines_and_loses_its_orders() {
+        assert_eq!(legible(b"a\tb\r\n\x1b[2J\xff\rc\n"), "a\tb\n\\x1b[2J\\xff\\rc\n");
+    }
 
     #[test]
     fn a_failure_points_at_its_call() {

@@ -54,6 +54,10 @@ impl Process {
         }
         // A file that may not grow any more is an error of its write, not the end of the process.
         signal_hook::flag::register_usize(Signal::SIGXFSZ as i32, Arc::new(AtomicUsize::new(0)), 1)?;
+        // While it is ignored, which a parent can leave us, nobody learns how a child ended.
+        if inherited.ignores(Signal::SIGCHLD) {
+            signal_hook::flag::register_usize(Signal::SIGCHLD as i32, Arc::new(AtomicUsize::new(0)), 1)?;
+        }
         Ok(Process { clock: Arc::new(Clock::new()), umask: inherited.umask, wake, noted })
     }
 

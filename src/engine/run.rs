@@ -10,7 +10,7 @@ use super::stall::StallWatch;
 use super::thread::Ended;
 use crate::exit::Exit;
 use crate::flow::{Closed, Link, Reading};
-use crate::stage::{Commit, Notes, Published, Removal, SourceFile};
+use crate::stage::{Commit, Notes, Published, Removal, Saying, SourceFile};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
@@ -45,15 +45,23 @@ pub enum Notice {
         /// `log: has become shorter: read again from its beginning`.
         line: String,
     },
+    /// The peer of a stage has said something.
+    Quote {
+        /// Which stage, as an index of the scheme's stages.
+        stage: usize,
+        /// As it came, in whole lines.
+        lines: Vec<u8>,
+    },
 }
+
+/// So much that stages say may be unheard; then they wait until it is.
+const SAYINGS: usize = 64;
 
 /// What a stage's thread tells.
 #[derive(Debug)]
 pub(super) enum Event {
     /// Its stage ended in this way; its neighbours do not know yet.
     Ended { stage: usize, at_nanos: u64, ended: Ended },
-    /// It has something to tell people.
-    Remark { stage: usize, line: String },
     /// It holds nothing any more.
     Gone,
 }
@@ -62,6 +70,7 @@ pub(super) enum Event {
 #[derive(Debug, Clone)]
 pub(super) struct Teller {
     events: mpsc::Sender<Event>,
+    sayings: mpsc::SyncSender<(usize, Saying)>,
     bell: Arc<EventFd>,
 }
 
@@ -69,20 +78,45 @@ pub(super) struct Teller {
 #[derive(Debug)]
 pub(super) struct Hearer {
     events: mpsc::Receiver<Event>,
+    sayings: mpsc::Receiver<(usize, Saying)>,
+    /// Taken from the channel, and waiting for somebody who can hear it.
+    unheard: Option<(usize, Saying)>,
     bell: Arc<EventFd>,
 }
 
 impl Teller {
     pub(super) fn new() -> io::Result<(Teller, Hearer)> {
-        let (sender, receiver) = mpsc::channel();
+        let (events, heard_events) = mpsc::channel();
+        let (sayings, heard_sayings) = mpsc::sync_channel(SAYINGS);
         let bell = Arc::new(EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?);
-        Ok((Teller { events: sender, bell: Arc::clone(&bell) }, Hearer { events: receiver, bell }))
+        let teller = Teller { events, sayings, bell: Arc::clone(&bell) };
+        Ok((teller, Hearer { events: heard_events, sayings: heard_sayings, unheard: None, bell }))
     }
 
     pub(super) fn tell(&self, event: Event) {
         // A run that has given this thread up hears nothing any more, and the bell can only be rung already.
         let _ = self.events.send(event);
         let _ = self.bell.write(1);
+    }
+
+    /// Has something told to people; waits while too much is unheard.
+    pub(super) fn say(&self, stage: usize, saying: Saying) {
+        let _ = self.sayings.send((stage, saying));
+        let _ = self.bell.write(1);
+    }
+}
+
+impl Hearer {
+    /// The next that is said, if it can be shown now. Who cannot be told anything (a pipe that is full, a terminal that was
+    /// stopped) must not keep the loop from its signals.
+    fn next_saying(&mut self) -> Option<(usize, Saying)> {
+        if self.unheard.is_none() {
+            self.unheard = self.sayings.try_recv().ok();
+        }
+        let stderr = io::stderr();
+        let mut polled = [PollFd::new(stderr.as_fd(), PollFlags::POLLOUT)];
+        let is_heard = self.unheard.is_some() && poll(&mut polled, PollTimeout::ZERO) != Ok(0);
+        self.unheard.take_if(|_| is_heard)
     }
 }
 
@@ -98,8 +132,8 @@ pub(super) struct Holdings {
     pub(super) removals: Vec<Arc<Removal>>,
     /// Whether the source ends only when it is told to.
     pub(super) is_endless: bool,
-    /// One for each stage.
-    pub(super) notes: Vec<Notes>,
+    /// What each stage that was opened has to tell.
+    pub(super) notes: Vec<(usize, Notes)>,
 }
 
 /// An output that cannot be undone, and the stage that writes it.
@@ -191,9 +225,10 @@ impl<'a> Running<'a> {
 
     /// Sees the run to its end and puts its outputs in place, or none of them.
     pub fn wait(mut self, notice: &mut dyn FnMut(Notice)) -> Report {
-        while self.threads > 0 && !self.is_overdue() {
+        while (self.threads > 0 || self.hearer.unheard.is_some()) && !self.is_overdue() {
             self.pause();
-            self.hear(notice);
+            self.hear();
+            self.pass_on_sayings(notice);
             self.obey_signals(notice);
             self.watch_for_a_stall();
             self.seen_nanos = self.shared.clock.now_nanos();
@@ -203,10 +238,15 @@ impl<'a> Running<'a> {
 
     /// Sleeps until something happens, at most a tick.
     fn pause(&mut self) {
+        let stderr = io::stderr();
         let mut polled = vec![
             PollFd::new(self.hearer.bell.as_fd(), PollFlags::POLLIN),
             PollFd::new(self.process.wake(), PollFlags::POLLIN),
         ];
+        if self.hearer.unheard.is_some() {
+            polled.push(PollFd::new(stderr.as_fd(), PollFlags::POLLOUT));
+        }
+        let own = polled.len();
         // Only errors and hang-ups are asked for, and those are always reported.
         polled.extend(
             self.holdings
@@ -220,7 +260,7 @@ impl<'a> Running<'a> {
             // Nothing to poll with: go on in small steps rather than spin.
             Err(_) => std::thread::sleep(TICK / 10),
         }
-        let gone: Vec<bool> = polled[2..].iter().map(|polled| polled.any() == Some(true)).collect();
+        let gone: Vec<bool> = polled[own..].iter().map(|polled| polled.any() == Some(true)).collect();
         drop(polled);
         let mut gone = gone.into_iter();
         self.holdings.watched.retain(|watched| {
@@ -232,24 +272,37 @@ impl<'a> Running<'a> {
         });
     }
 
-    fn hear(&mut self, notice: &mut dyn FnMut(Notice)) {
+    fn hear(&mut self) {
         let _ = self.hearer.bell.read();
         while let Ok(event) = self.hearer.events.try_recv() {
             match event {
                 Event::Gone => self.threads -= 1,
-                Event::Remark { stage, line } => notice(Notice::Remark { stage, line }),
-                Event::Ended { stage, ended: Ended::Well, .. } => self.ended_well[stage] = true,
-                Event::Ended { stage, ended: Ended::Stopped(closed), .. } => self.has_stopped(stage, closed),
-                Event::Ended { stage, at_nanos, ended: Ended::Failed(failure) } => {
-                    self.fail(stage, at_nanos, failure);
+                Event::Ended { stage, at_nanos, ended } => {
+                    match ended {
+                        Ended::Well => self.ended_well[stage] = true,
+                        Ended::Stopped(closed) => self.has_stopped(stage, closed),
+                        Ended::Failed(failure) => self.fail(stage, at_nanos, failure),
+                    }
+                    self.shared.peer_has_ended(stage);
                 }
             }
         }
     }
 
+    /// Passes on what stages say. Called after their ends were heard, so that of who is gone nothing is left out.
+    fn pass_on_sayings(&mut self, notice: &mut dyn FnMut(Notice)) {
+        while let Some((stage, saying)) = self.hearer.next_saying() {
+            notice(match saying {
+                Saying::Remark(line) => Notice::Remark { stage, line },
+                Saying::Quote(lines) => Notice::Quote { stage, lines },
+            });
+        }
+    }
+
     fn has_stopped(&mut self, stage: usize, closed: Closed) {
         // A last stage has nobody behind it that could hang up but the reader of the stream it writes.
-        let is_last = self.shared.scheme.stages[stage].outputs.is_empty();
+        let info = &self.shared.scheme.stages[stage];
+        let is_last = info.outputs.is_empty() && info.returns.is_none();
         self.is_hung_up |= is_last && closed == Closed::HungUp;
         // Nobody wants more of it, so what it has made so far stands.
         self.ended_well[stage] = closed == Closed::HungUp;
@@ -400,7 +453,7 @@ impl<'a> Running<'a> {
                 && self.ended_well[stage]
                 && !self.scopes.has_failed(self.scopes.of(stage))
         };
-        let notes = self.holdings.notes.iter().enumerate().filter(|(stage, _)| is_well(*stage));
+        let notes = self.holdings.notes.iter().filter(|(stage, _)| is_well(*stage));
         notes.flat_map(|(_, notes)| notes.take()).collect()
     }
 

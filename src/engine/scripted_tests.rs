@@ -8,7 +8,7 @@ use crate::exit::Exit;
 use crate::flow::CHUNK_BYTES;
 use crate::lang;
 use crate::plan::{self, Plan};
-use crate::stage::{Body, Commit, Context, Entry, Fault, Opening, Published, Role, Stage};
+use crate::stage::{Body, Commit, Context, Entry, Fault, Opening, Peer, Published, Role, Stage};
 use std::path::PathBuf;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -62,6 +62,15 @@ struct TakeScript {
     commit: bool,
     #[arg(value_parser = step)]
     steps: Vec<Step>,
+}
+
+/// Follow a script on each of two ways
+#[derive(Debug, Clone, clap::Parser)]
+struct TalkScript {
+    #[arg(long, value_parser = step, value_delimiter = ',')]
+    out: Vec<Step>,
+    #[arg(long, value_parser = step, value_delimiter = ',')]
+    back: Vec<Step>,
 }
 
 /// What happened to commits, by thread of the test that looks: each test runs its own engine.
@@ -207,10 +216,29 @@ impl Stage for TakeScript {
     }
 }
 
+impl Stage for TalkScript {
+    fn open(self: Box<Self>, opening: &mut Opening<'_>) -> anyhow::Result<Body> {
+        assert!(opening.has_input);
+        let TalkScript { out, back } = *self;
+        Ok(Body::duplex(
+            move |inlet, context| {
+                follow(&out, || Ok(()), || Ok(inlet.next_chunk()?.is_some()), context).map(drop)
+            },
+            move |outlet, context| follow(&back, || full(outlet), || Ok(false), context).map(drop),
+        ))
+    }
+}
+
+const fn with_peer(mut entry: Entry) -> Entry {
+    entry.peer = Peer::SelfReliant;
+    entry
+}
+
 static TABLE: &[Entry] = &[
     Entry::of::<FilterScript>("filter", Role::Filter),
     Entry::of::<GiveScript>("give", Role::Source),
     Entry::of::<TakeScript>("take", Role::Sink),
+    with_peer(Entry::of::<TalkScript>("talk", Role::Filter)),
 ];
 
 fn run(chain: &str) -> (Report, Vec<&'static str>) {
@@ -362,4 +390,56 @@ fn a_run_at_rest_is_given_up_and_published_nowhere() {
     let settings = Settings { stall_timeout: Some(Duration::from_millis(200)), ..Settings::default() };
     let (report, log) = run_with("give give:1 sleep:30000 | take --commit take:all", &settings);
     assert_eq!((report.outcome, log), (Outcome::Stalled, vec!["discarded"]));
+}
+
+#[test]
+fn both_ways_of_a_duplex_run_at_once() {
+    let talk = "talk --out sleep:200,take:all --back sleep:200,give:3";
+    let (report, log) = run(&format!("give give:2 | {talk} | take --commit take:all"));
+    assert_eq!((report.outcome, log), (Outcome::Done, vec!["published"]));
+    assert_eq!(
+        [report.reading.bytes_in(1), report.reading.bytes_out(2)],
+        [2, 3].map(|n| n * CHUNK_BYTES as u64)
+    );
+    let waited = |row| report.reading.share(None, row).waiting_nanos;
+    assert!(waited(1) >= 190_000_000 && waited(2) >= 190_000_000);
+    assert!(report.reading.elapsed_nanos() < 390_000_000, "one after the other");
+}
+
+#[test]
+fn the_end_of_a_peer_and_a_hang_up_behind_it_reach_a_silent_source() {
+    for talk in [
+        "talk --out take:all --back give:1 | take --commit take:all",
+        "talk --out sleep:30000 --back give:1 | take --commit take:all",
+        "talk --out take:all --back give:1,sleep:30000 | take --commit take:1",
+        "talk --out take:all --back give:1000 | filter take:all give:1 | take --commit take:1",
+        "talk --out take:all --back give:1 | talk --out take:1 --back sleep:100 | take --commit take:all",
+    ] {
+        let begin = Instant::now();
+        let (report, log) = run(&format!("give give:1 sleep:30000 give:1 | {talk}"));
+        assert_eq!((report.outcome, log), (Outcome::Done, vec!["published"]), "{talk}");
+        assert!(report.failures.is_empty() && begin.elapsed() < Duration::from_secs(5), "{talk}");
+    }
+}
+
+#[test]
+fn a_failure_on_either_way_of_a_duplex_is_one_of_its_stage() {
+    for (stage, chain) in [
+        (0, "give give:1 fail | talk --out take:all --back sleep:30000 | take --commit take:all"),
+        (1, "give give:9 | talk --out take:2,fail --back sleep:30000 | take --commit take:all"),
+        (1, "give give:9 | talk --out take:2,panic --back give:1 | take --commit take:all"),
+        (2, "give give:1 sleep:30000 | talk --out take:all --back give:1,fail | take --commit take:all"),
+        (2, "give give:1 sleep:30000 | talk --out sleep:30000 --back panic | take --commit take:all"),
+        (
+            3,
+            "give give:1 sleep:30000 | talk --out take:all --back give:1,sleep:30000 | take --commit take:1 fail",
+        ),
+    ] {
+        let begin = Instant::now();
+        let (report, log) = run(chain);
+        assert!(matches!(report.outcome, Outcome::Failed(_)), "{chain}: {:?}", report.outcome);
+        assert_eq!((report.failures.len(), report.failures[0].stage), (1, Some(stage)), "{chain}");
+        assert_eq!(log, ["discarded"], "{chain}");
+        assert!(begin.elapsed() < Duration::from_secs(5), "{chain}");
+    }
 }

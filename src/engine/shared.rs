@@ -54,21 +54,30 @@ impl Shared {
 
     /// Whether all that the source gave came to `stage`, at its pace: every stage up to it found the end of its input.
     pub(super) fn was_taken_whole(&self, stage: usize) -> bool {
-        let Some(link) = self.scheme.stages[stage].input else { return true };
+        let Some(link) = self.scheme.feed_of(stage) else { return true };
         self.links[link].was_read_to_its_end() && self.was_taken_whole(self.scheme.links[link].from)
     }
 
-    /// The stages that `stage` feeds, directly or not.
+    /// The stages that `stage` feeds, directly or not, through a peer as well.
     fn behind(&self, stage: usize) -> Vec<usize> {
         let mut behind = Vec::new();
         let mut next = vec![stage];
         while let Some(from) = next.pop() {
-            for info in self.scheme.links.iter().filter(|info| info.from == from) {
-                behind.push(info.to);
-                next.push(info.to);
-            }
+            let linked = self.scheme.links.iter().filter(|info| info.from == from).map(|info| info.to);
+            let fed: Vec<usize> = linked.chain(self.scheme.stages[from].returns).collect();
+            behind.extend(&fed);
+            next.extend(fed);
         }
         behind
+    }
+
+    /// The way back from a peer has ended: nothing can be given to that peer any more.
+    pub(super) fn peer_has_ended(&self, stage: usize) {
+        let Some(outward) = self.scheme.outward_of(stage) else { return };
+        if let Some(input) = self.scheme.stages[outward].input {
+            self.links[input].hang_up();
+        }
+        self.alarms[outward].ring();
     }
 }
 

@@ -45,11 +45,24 @@ pub fn start<'a>(plan: Plan, process: &'a Process, settings: &Settings) -> Resul
     let mut holdings = Holdings { is_endless: plan.is_endless(), ..Holdings::default() };
     let mut ready = Vec::new();
     let mut files: Vec<_> = (0..plan.stages.len()).map(|stage| plan.file_of_bytes(stage)).collect();
+    // The second half of a duplex, for the row behind it.
+    let mut way_back = None;
     for (stage, (planned, loose)) in plan.stages.into_iter().zip(loose).enumerate() {
+        let is_duplex = planned.returns.is_some();
         let given = Given { branches: loose.branches, input: planned.input, file: files[stage].take() };
-        let body = holdings
-            .open(stage, planned.stage, given, process, &shared)
-            .map_err(|error| Box::new(unopened(&shared, stage, &error, &mut holdings, process)))?;
+        let body = match way_back.take() {
+            Some(back) => Body::Source(back),
+            None => holdings
+                .open(stage, planned.stage, given, process, &shared)
+                .map_err(|error| Box::new(unopened(&shared, stage, &error, &mut holdings, process)))?,
+        };
+        let body = match body {
+            Body::Duplex { out, back } if is_duplex => {
+                way_back = Some(back);
+                Body::Sink(out)
+            }
+            body => body,
+        };
         ready.push((body, loose.main));
     }
 
@@ -90,7 +103,8 @@ impl Holdings {
     ) -> anyhow::Result<Body> {
         let mut registered = Registered::default();
         let opening = Opening::new(process.umask, given.branches, &mut registered);
-        let mut opening = opening.reading(self.source.clone()).interrupted_by(process);
+        let opening = opening.with_input(given.input.is_some()).reading(self.source.clone());
+        let mut opening = opening.interrupted_by(process);
         opening.file_of_bytes = given.file;
         let body = stage.open(&mut opening);
         drop(opening);
@@ -98,7 +112,7 @@ impl Holdings {
             self.source = Some(Arc::new(source));
         }
         self.removals.extend(registered.removals);
-        self.notes.push(registered.notes);
+        self.notes.push((index, registered.notes));
         self.owned.extend(registered.commits.into_iter().map(|commit| Owned { stage: index, commit }));
         self.irrevocable
             .extend(registered.irrevocable.into_iter().map(|name| Irrevocable { stage: index, name }));
@@ -139,9 +153,9 @@ fn spawn(
         Arc::clone(&shared.gauges[stage]),
         workers.clone(),
     );
-    let remarks = teller.clone();
-    let remark = move |line| remarks.tell(Event::Remark { stage, line });
-    let context = context.with_calls(Calls::new(Arc::clone(&shared.ending), remark));
+    let sayings = teller.clone();
+    let say = move |saying| sayings.say(stage, saying);
+    let context = context.with_calls(Calls::new(Arc::clone(&shared.ending), say));
     let name = shared.scheme.stages[stage].name.clone();
     std::thread::Builder::new().name(name).spawn(move || {
         thread::run(body, ends, &place, &context, |ended| {

@@ -22,7 +22,13 @@ pub(super) struct Loose {
 /// When the process has no descriptors left.
 pub(super) fn wire(plan: &Plan, process: &Process, scheme: Arc<Scheme>) -> io::Result<(Shared, Vec<Loose>)> {
     let pool = Pool::new(plan.chunk_bytes);
-    let alarms = plan.stages.iter().map(|_| Alarm::new().map(Arc::new)).collect::<io::Result<Vec<_>>>()?;
+    let mut alarms: Vec<Arc<Alarm>> = Vec::with_capacity(plan.stages.len());
+    for planned in &plan.stages {
+        // Both ways of a duplex are one stage: who takes no more of the one has no use for the other.
+        let alarm =
+            planned.outward.map_or_else(|| Alarm::new().map(Arc::new), |row| Ok(Arc::clone(&alarms[row])))?;
+        alarms.push(alarm);
+    }
     let mut links = Vec::new();
     let mut writers = Vec::new();
     let mut readers = Vec::new();
@@ -40,8 +46,10 @@ pub(super) fn wire(plan: &Plan, process: &Process, scheme: Arc<Scheme>) -> io::R
     }
     for planned in plan.stages.iter().filter(|planned| !planned.stage.reads_to_the_end()) {
         let Some(input) = planned.input else { continue };
-        let upstream = Upstream::new(Arc::clone(&links[input]), planned.outputs.len());
-        planned.outputs.iter().for_each(|&output| links[output].pass_hang_up_on(Arc::clone(&upstream)));
+        // What a duplex reads is wanted for as long as what its peer gives is.
+        let outputs = &planned.returns.map_or(planned, |row| &plan.stages[row]).outputs;
+        let upstream = Upstream::new(Arc::clone(&links[input]), outputs.len());
+        outputs.iter().for_each(|&output| links[output].pass_hang_up_on(Arc::clone(&upstream)));
     }
     let mut outlet = |link: usize| writers[link].take().map(|writer| Outlet::new(writer, pool.clone()));
     let mut inlet = |link: usize| readers[link].take().map(Inlet::new);
@@ -64,6 +72,10 @@ pub(super) fn wire(plan: &Plan, process: &Process, scheme: Arc<Scheme>) -> io::R
 pub(super) fn scopes(plan: &Plan) -> Scopes {
     let mut branches: Vec<Option<Branch>> = Vec::new();
     for (index, planned) in plan.stages.iter().enumerate() {
+        if let Some(row) = planned.outward {
+            branches.push(branches[row]);
+            continue;
+        }
         let branch = planned.parent.map(|parent| {
             let fed_by = planned.input.map_or(parent, |link| plan.links[link].from);
             // The first stage of a branch is fed by the stage that has the branch; the others by one of their own.

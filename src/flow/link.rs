@@ -414,10 +414,14 @@ impl LinkWriter {
         self.link.takes_extents.load(Ordering::Relaxed)
     }
 
-    /// Whether a send now would be refused.
-    pub fn is_hung_up(&self) -> bool {
+    /// Why a send now would be refused, if it would.
+    pub fn refusal(&self) -> Option<Closed> {
         let state = self.link.lock();
-        state.hung_up || state.cancelled
+        match (state.cancelled, state.hung_up) {
+            (true, _) => Some(Closed::Cancelled),
+            (false, true) => Some(Closed::HungUp),
+            (false, false) => None,
+        }
     }
 
     /// All was sent: the reader hears the end after the last chunk.

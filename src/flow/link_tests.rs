@@ -132,7 +132,7 @@ fn a_dropped_reader_hangs_up_on_a_stalled_writer_and_rings_its_bell() {
         let sent = scope.spawn(|| {
             loop {
                 if let Err(closed) = writer.send(chunk(&pool, &[1; CHUNK_BYTES])) {
-                    return (closed, writer.is_hung_up());
+                    return (closed, writer.refusal().is_some());
                 }
             }
         });
@@ -225,9 +225,9 @@ fn a_hang_up_goes_on_to_a_silent_source_when_no_output_is_wanted() {
     branch.pass_hang_up_on(upstream);
     drop(onward_reader);
     onward.hang_up();
-    assert!(!source.is_hung_up(), "one output is still wanted");
+    assert!(source.refusal().is_none(), "one output is still wanted");
     drop(branch_reader);
-    assert!(source.is_hung_up());
+    assert!(source.refusal().is_some());
     assert_eq!(input.receive().unwrap_err(), Closed::HungUp);
 }
 

@@ -2,7 +2,7 @@
 //! Knows nothing of who reads.
 
 use super::chunk::{Chunk, Extent, Parcel, Pool};
-use super::link::LinkWriter;
+use super::link::{Closed, LinkWriter};
 use std::io::{self, Write};
 
 /// A stage's output. What is written is sent on when a chunk is full, at a flush, and at the end.
@@ -49,7 +49,12 @@ impl Outlet {
 
     /// Whether the reader takes no more.
     pub fn is_hung_up(&self) -> bool {
-        self.link.is_hung_up()
+        self.refusal().is_some()
+    }
+
+    /// Why a send now would be refused, if it would.
+    pub fn refusal(&self) -> Option<Closed> {
+        self.link.refusal()
     }
 
     /// All was written: the reader finds the end behind it. A reader that has hung up does not mind.

@@ -38,6 +38,18 @@ pub struct StageInfo {
     pub advice: Vec<&'static str>,
 }
 
+impl Scheme {
+    /// For the row that brings back what a peer gives: the row that gives to the same peer.
+    pub fn outward_of(&self, stage: usize) -> Option<usize> {
+        self.stages.iter().position(|info| info.returns == Some(stage))
+    }
+
+    /// The link from which the bytes of `stage` come; behind a peer, that of the row which gives to it.
+    pub fn feed_of(&self, stage: usize) -> Option<usize> {
+        self.stages[stage].input.or_else(|| self.stages[self.outward_of(stage)?].input)
+    }
+}
+
 /// A link, by the stages at its ends.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct LinkInfo {

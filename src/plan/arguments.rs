@@ -216,8 +216,12 @@ impl Blame<'_> {
         };
         let flag = self.flag(&argument, 0);
         let has_word = self.equal(&value, flag.unwrap_or(0));
-        let glued = flag.filter(|&at| self.written.words[at].value().as_deref() == Some(&*shown(&value)));
-        let place = glued.or(has_word).or(flag).or_else(|| self.listed(&value));
+        // A value may be one of several with commas between them.
+        let holds = |text: &str| text == shown(&value) || text.split(',').any(|item| item == shown(&value));
+        let glued = flag.filter(|&at| self.written.words[at].value().as_deref().is_some_and(holds));
+        let next = flag.map(|at| at + 1);
+        let next = next.filter(|&at| self.written.words.get(at).is_some_and(|word| holds(&word.text())));
+        let place = glued.or(next).or(has_word).or(flag).or_else(|| self.listed(&value));
         let span = place.map_or(&self.written.name, |at| &self.written.words[at].span).clone();
         if value.is_empty() && glued.is_none() && has_word.is_none() {
             return Mistake::error(span, format!("`{argument}` needs a value"))

@@ -5,7 +5,7 @@ use super::Refusal;
 use super::arguments::{Parsed, Written, parse};
 use crate::diagnostic::{Mistake, printable, suggest};
 use crate::lang::{Argument, Call, Chain, Group, Span, Word, quote};
-use crate::stage::{Entry, Groups, Role, Stage};
+use crate::stage::{Entry, Groups, Peer, Role, Stage};
 
 /// A call that is right.
 pub(super) struct Checked {
@@ -75,7 +75,10 @@ impl Checker {
             self.position(chain, &roles, at);
         }
         let mut stages = Vec::new();
-        if !matches!(roles.first(), Some(Some(Role::Source))) {
+        let first = self.entry(&chain.calls[0].name);
+        let gives_by_itself =
+            first.is_some_and(|entry| entry.role == Role::Source || entry.peer == Peer::SelfReliant);
+        if !gives_by_itself {
             stages.extend(self.implied(IMPLIED_SOURCE, chain));
         }
         stages.extend(chain.calls.iter().filter_map(|call| self.call(call)));

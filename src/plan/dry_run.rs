@@ -14,6 +14,10 @@ pub fn dry_run(plan: &Plan, facts: &Facts) -> String {
     let mut text = String::new();
     for at in 0..plan.stages.len() {
         link_line(&mut text, plan, at);
+        // Both rows of a duplex are one stage.
+        if plan.stages[at].outward.is_some() {
+            continue;
+        }
         stage_line(&mut text, &plan.stages[at]);
     }
     text.push('\n');
@@ -28,7 +32,7 @@ pub fn dry_run(plan: &Plan, facts: &Facts) -> String {
     for output in &facts.outputs {
         let place = plan.place(output.stage);
         let preserved = match plan.stages[output.stage].stage.needs_one_file() {
-            Some(_) if output.fate != Fate::Direct => {
+            Some(_) if !output.fate.is_passing() => {
                 format!(", with mode, owner and times of {}", plan.stages[0].label)
             }
             _ => String::new(),
@@ -82,6 +86,7 @@ fn becomes(fate: Fate) -> String {
             format!("({}) is appended to, and cut back on failure", size(old_bytes))
         }
         Fate::Overwrite => "is written over as it comes; this cannot be undone".to_string(),
+        Fate::Child => "is started; what it does cannot be undone".to_string(),
         Fate::Direct => "gets the bytes as they come; this cannot be undone".to_string(),
     }
 }
@@ -123,6 +128,23 @@ write (stage 4): b.gz (318 MiB) is replaced when all has succeeded
 stdout: standard output gets the bytes as they come; this cannot be undone
 ";
         assert_eq!(dry_run(&plan, &facts), expected);
+    }
+
+    #[test]
+    fn a_stage_with_a_peer_is_one_line() {
+        let plan = plan("read a | talk | write b").expect("a plan");
+        let child = OutputFact { stage: 1, name: "parrot".to_string(), fate: Fate::Child, identity: None };
+        let text = dry_run(&plan, &Facts { outputs: vec![child], ..Facts::default() });
+        let expected = "  1  read a
+     | 1.00 MiB
+  2  talk
+     | 1.00 MiB
+  3  write b
+
+links: 2, at most 2.00 MiB in all
+talk (stage 2): parrot is started; what it does cannot be undone
+";
+        assert_eq!(text, expected);
     }
 
     #[test]

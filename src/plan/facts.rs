@@ -50,6 +50,15 @@ pub enum Fate {
     Overwrite,
     /// Sends bytes away: cannot be undone.
     Direct,
+    /// Starts a process, and nobody knows what that does: cannot be undone.
+    Child,
+}
+
+impl Fate {
+    /// Whether nothing of it is left for the run to keep.
+    pub(super) fn is_passing(self) -> bool {
+        matches!(self, Fate::Direct | Fate::Child)
+    }
 }
 
 /// Why a run is not started.
@@ -86,7 +95,7 @@ impl Claims {
     pub fn add(&mut self, run: &str, facts: &Facts) -> Result<(), Problem> {
         for output in &facts.outputs {
             let appends = matches!(output.fate, Fate::Append { .. });
-            let Some(identity) = output.identity.clone().filter(|_| output.fate != Fate::Direct) else {
+            let Some(identity) = output.identity.clone().filter(|_| !output.fate.is_passing()) else {
                 continue;
             };
             match self.taken.get(&identity) {

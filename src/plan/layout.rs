@@ -4,6 +4,7 @@
 use super::check::Checked;
 use super::{LinkPlan, Plan, Planned, Settings};
 use crate::flow::Bounds;
+use crate::stage::{Body, Opening, Peer, Stage};
 
 /// Lays the chain out.
 pub(super) fn lay_out(chain: Vec<Checked>, settings: Settings) -> Plan {
@@ -42,6 +43,8 @@ impl Layout {
                 parent,
                 input: None,
                 outputs: Vec::new(),
+                returns: None,
+                outward: None,
                 compressed_by: None,
                 entry,
                 stage,
@@ -60,8 +63,30 @@ impl Layout {
             for branch in branches {
                 self.chain(branch, depth + 1, Some(at));
             }
-            before = Some(at);
+            before = Some(self.way_back(at).unwrap_or(at));
         }
+    }
+
+    /// The second row of a duplex, right behind the first; a peer that is given nothing needs none.
+    fn way_back(&mut self, at: usize) -> Option<usize> {
+        let row = self.plan.stages.len();
+        let outward = &mut self.plan.stages[at];
+        if outward.entry.peer == Peer::None || outward.input.is_none() {
+            return None;
+        }
+        outward.returns = Some(row);
+        let returning = Planned {
+            label: outward.label.clone(),
+            span: outward.span.clone(),
+            input: None,
+            outputs: Vec::new(),
+            returns: None,
+            outward: Some(at),
+            stage: Box::new(WayBack),
+            ..*outward
+        };
+        self.plan.stages.push(returning);
+        Some(row)
     }
 
     fn link(&mut self, from: usize, to: usize) -> usize {
@@ -75,6 +100,15 @@ impl Layout {
         self.plan.links.push(LinkPlan { from, to, bounds });
         self.plan.stages[to].input = Some(link);
         link
+    }
+}
+
+/// What stands in the second row of a duplex: nothing that could be asked or opened, all of that is the first row's.
+struct WayBack;
+
+impl Stage for WayBack {
+    fn open(self: Box<Self>, _opening: &mut Opening<'_>) -> anyhow::Result<Body> {
+        anyhow::bail!("internal error: the way back from a peer was opened by itself")
     }
 }
 
@@ -131,6 +165,41 @@ mod tests {
             assert!(link.from < link.to);
             assert!(plan.stages[link.from].outputs.contains(&at) && plan.stages[link.to].input == Some(at));
         }
+    }
+
+    #[test]
+    fn a_stage_with_a_peer_has_a_row_for_each_way() {
+        let plan = plan("read a | tee { talk | write b } | talk | write c").expect("a plan");
+        assert_eq!(
+            rows(&plan),
+            [
+                "read #(1) depth 0 of None: None > [1]",
+                "tee #(2) depth 0 of None: (0) > [5, 2]",
+                "talk #(3) depth 1 of (1): (1) > []",
+                "talk #(3) depth 1 of (1): None > [4]",
+                "write #(4) depth 1 of (1): (3) > []",
+                "talk #(5) depth 0 of None: (1) > []",
+                "talk #(5) depth 0 of None: None > [7]",
+                "write #(6) depth 0 of None: (6) > []",
+            ]
+        );
+        assert_eq!((plan.stages[2].returns, plan.stages[3].outward), (Some(3), Some(2)));
+        assert_eq!(plan.place(6), "talk (stage 5)");
+        assert_eq!(plan.sizes(Some(7))[5..], [Some(7), None, None]);
+        assert_eq!(plan.scheme(None, 1).stages[5].returns, Some(6));
+    }
+
+    #[test]
+    fn a_peer_that_begins_a_chain_is_given_nothing_unless_stdin_is_written() {
+        assert_eq!(
+            rows(&plan("talk | write c").expect("a plan")),
+            ["talk #(1) depth 0 of None: None > [1]", "write #(2) depth 0 of None: (0) > []"]
+        );
+        let given = plan("stdin | talk").expect("a plan");
+        assert_eq!(
+            rows(&given)[1..3],
+            ["talk #(2) depth 0 of None: (0) > []", "talk #(2) depth 0 of None: None > [3]",]
+        );
     }
 
     #[test]

@@ -61,6 +61,10 @@ pub struct Planned {
     pub input: Option<usize>,
     /// The links it writes: onward first if there is one, then its branches in order.
     pub outputs: Vec<usize>,
+    /// For a duplex, which gives its peer what comes in: the row behind it, which brings back what the peer gives.
+    pub returns: Option<usize>,
+    /// For a row that brings back: the row of the same stage that gives to the peer. Only that one is opened.
+    pub outward: Option<usize>,
     /// The stage that compressed or encrypted the bytes it is given, if they still are, and no text.
     pub compressed_by: Option<usize>,
     /// Its row of the stage table.
@@ -151,7 +155,7 @@ impl Plan {
             depth: planned.depth,
             input: planned.input,
             outputs: planned.outputs.clone(),
-            returns: None,
+            returns: planned.returns,
             caveat: planned.stage.caveat(),
             advice: planned.stage.advice(),
         });
@@ -168,11 +172,15 @@ impl Plan {
     pub fn sizes(&self, total_bytes: Option<u64>) -> Vec<Option<u64>> {
         let mut taken: Vec<Option<u64>> = Vec::with_capacity(self.stages.len());
         for planned in &self.stages {
-            let size = planned.input.map_or(total_bytes, |link| {
-                let from = self.links[link].from;
-                let writer = &self.stages[from];
-                if writer.input.is_none() { taken[from] } else { writer.stage.size_after(taken[from]) }
-            });
+            let size = match planned.input {
+                // Of what a peer gives nothing is known.
+                None => total_bytes.filter(|_| planned.outward.is_none()),
+                Some(link) => {
+                    let from = self.links[link].from;
+                    let writer = &self.stages[from];
+                    if writer.input.is_none() { taken[from] } else { writer.stage.size_after(taken[from]) }
+                }
+            };
             taken.push(size);
         }
         taken
@@ -234,6 +242,7 @@ mod tests {
         "write",
         "tee",
         "branch",
+        "talk",
         "gzip",
         "gunzip",
         "upper",
@@ -271,7 +280,12 @@ mod tests {
                         prop_assert!(link.from < link.to && plan.stages[link.to].input == Some(at));
                         prop_assert!(plan.stages[link.from].outputs.contains(&at));
                     }
-                    prop_assert!(plan.stages[1..].iter().all(|stage| stage.input.is_some()));
+                    for (at, stage) in plan.stages.iter().enumerate() {
+                        prop_assert!(at == 0 || stage.input.is_some() != stage.outward.is_some());
+                        prop_assert!(stage.returns.is_none_or(|row| plan.stages[row].outward == Some(at)));
+                        prop_assert!(stage.outward.is_none_or(|row| row + 1 == at && plan.stages[row].returns == Some(at)));
+                        prop_assert!(stage.returns.is_none() || stage.outputs.is_empty() && stage.input.is_some());
+                    }
                     for span in plan.stages.iter().filter_map(|stage| stage.span.clone()) {
                         prop_assert!(text.get(span).is_some_and(|words| !words.is_empty()));
                     }

@@ -147,6 +147,9 @@ impl<'a> Flight<'a> {
                 Err(problem) => self.problems.push(problem),
             },
             Touch::Stdout { forced } => self.stdout(stage, forced),
+            Touch::Child(name) => {
+                self.facts.outputs.push(OutputFact { stage, name, fate: Fate::Child, identity: None });
+            }
         }
     }
 
@@ -204,7 +207,7 @@ impl<'a> Flight<'a> {
                 Fate::Create | Fate::Replace { .. } => None,
                 Fate::Append { .. } => Some("append to another file"),
                 Fate::Overwrite => Some("without `--in-place` it is replaced when all of it has been read"),
-                Fate::Direct => Some("`| write FILE` replaces it when all of it has been read"),
+                Fate::Direct | Fate::Child => Some("`| write FILE` replaces it when all of it has been read"),
             };
             if help.is_some() && self.inputs.contains(identity) {
                 let message = format!("{}: is the input, and would change while it is read", output.name);
@@ -224,7 +227,7 @@ impl<'a> Flight<'a> {
         }
         // What a filter writes beside its output, such as a digest, does not hold what was read.
         let lasts = |output: &OutputFact| {
-            output.fate != Fate::Direct && self.plan.stages[output.stage].role() == Role::Sink
+            !output.fate.is_passing() && self.plan.stages[output.stage].role() == Role::Sink
         };
         if self.plan.removes_its_input() && !outputs.iter().any(lasts) {
             let message = "what `--remove` removes would be lost: no output is a file".to_string();

@@ -5,7 +5,7 @@ use super::{Plan, Refusal, Settings};
 use crate::diagnostic::{Colour, render};
 use crate::lang::parse;
 use crate::stage::{
-    Body, Destination, Entry, Existing, Feed, Groups, How, Nature, Opening, PathArgument, Role, Stage,
+    Body, Destination, Entry, Existing, Feed, Groups, How, Nature, Opening, PathArgument, Peer, Role, Stage,
     TextArgument, Touch,
 };
 use crate::units::parse_size;
@@ -34,6 +34,12 @@ const fn entry(entry: Entry, nature: Nature, groups: Groups) -> Entry {
     entry
 }
 
+const fn with_peer(entry: Entry) -> Entry {
+    let mut entry = entry;
+    entry.peer = Peer::SelfReliant;
+    entry
+}
+
 pub(super) static TABLE: &[Entry] = &[
     entry(Entry::of::<Coding>("base64", Role::Filter), Nature::Encoder, Groups::None),
     entry(Entry::of::<Buffer>("buffer", Role::Filter), Nature::Neutral, Groups::None),
@@ -47,6 +53,7 @@ pub(super) static TABLE: &[Entry] = &[
     entry(Entry::of::<Spool>("spool", Role::Filter), Nature::Neutral, Groups::None),
     entry(Entry::of::<Stdin>("stdin", Role::Source), Nature::Neutral, Groups::None),
     entry(Entry::of::<Stdout>("stdout", Role::Sink), Nature::Neutral, Groups::None),
+    with_peer(Entry::of::<Talk>("talk", Role::Filter)),
     entry(Entry::of::<Tee>("tee", Role::Filter), Nature::Neutral, Groups::Branches),
     entry(Entry::of::<Coding>("unbase64", Role::Filter), Nature::Decoder, Groups::None),
     entry(Entry::of::<Upper>("upper", Role::Filter), Nature::Text, Groups::None),
@@ -199,6 +206,15 @@ struct Stdout {
 stage!(Stdout {
     fn touches(&self) -> Vec<Touch> {
         vec![Touch::Stdout { forced: self.force }]
+    }
+});
+
+/// Talk to a process
+#[derive(Debug, clap::Parser)]
+struct Talk {}
+stage!(Talk {
+    fn touches(&self) -> Vec<Touch> {
+        vec![Touch::Child("parrot".to_string())]
     }
 });
 

@@ -3,17 +3,17 @@
 
 use super::Ending;
 use crate::cli::{self, Cli};
-use crate::diagnostic::{printable, underline, visible};
+use crate::diagnostic::{legible, printable, underline, visible};
 use crate::engine::{Outcome, Report};
 use crate::exit::Exit;
 use crate::flow::Reading;
 use crate::plan::{Plan, Problem};
 use crate::stage::Touch;
 use crate::verdict::judge;
-use crate::view::tell;
 use crate::view::{
     DataOn, Detail, Live, LiveSettings, Look, Place, Progress, Terminal, failures, notes, report, status_line,
 };
+use crate::view::{tell, tell_bytes, tell_in_passing};
 use nix::sys::signal::Signal;
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -60,11 +60,12 @@ impl Shown {
     /// How a run of `plan` is shown while it lasts.
     pub(super) fn live(&self, plan: &Plan) -> LiveSettings {
         let touches = plan.stages.iter().flat_map(|planned| planned.stage.touches());
-        let data_on = touches.map(|touch| match touch {
-            Touch::Stdin => DataOn::Stdin,
-            Touch::Stdout { .. } => DataOn::Stdout,
-            Touch::Read(path) => DataOn::Named(path),
-            Touch::Write(destination) => DataOn::Named(destination.path),
+        let data_on = touches.filter_map(|touch| match touch {
+            Touch::Stdin => Some(DataOn::Stdin),
+            Touch::Stdout { .. } => Some(DataOn::Stdout),
+            Touch::Read(path) => Some(DataOn::Named(path)),
+            Touch::Write(destination) => Some(DataOn::Named(destination.path)),
+            Touch::Child(_) => None,
         });
         LiveSettings {
             progress: self.arguments.progress,
@@ -85,6 +86,25 @@ impl Shown {
     pub(super) fn remark(&self, place: &Place, line: &str, live: &Live) {
         live.suspend();
         tell(&format!("weir: {}: {}\n", place.name, visible(line)));
+        live.resume();
+    }
+
+    /// What the peer of a stage said.
+    pub(super) fn quote(&self, place: &Place, quoted: Quoted, lines: &[u8], live: &Live) {
+        let is_terminal = Terminal::of_stderr().is_some_and(|terminal| terminal.is_terminal());
+        // A file keeps what was said; a terminal must not obey it.
+        let lines = if is_terminal { legible(lines).into_bytes() } else { lines.to_vec() };
+        let said = match quoted {
+            Quoted::One => lines,
+            Quoted::Several => {
+                let name = format!("{}: ", place.name);
+                let named =
+                    lines.split_inclusive(|&byte| byte == b'\n').flat_map(|line| [name.as_bytes(), line]);
+                named.collect::<Vec<_>>().concat()
+            }
+        };
+        live.suspend();
+        tell_bytes(&said);
         live.resume();
     }
 
@@ -118,12 +138,32 @@ impl Shown {
             said = notes(ended, self.look);
         }
         said.push_str(&failures(ended, text, places, detail));
-        tell(&said);
+        match ended.outcome {
+            Outcome::Cancelled(_) => tell_in_passing(&said),
+            _ => tell(&said),
+        }
     }
 
     /// How a run of a batch is called: by its operands.
     pub(super) fn run_name(&self, operands: &[OsString]) -> String {
         operands.iter().map(|operand| printable(operand.as_bytes())).collect::<Vec<_>>().join(" ")
+    }
+}
+
+/// How many stages of a run have a peer that may say something: what the only one says needs no name in front.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Quoted {
+    One,
+    Several,
+}
+
+impl Quoted {
+    pub(super) fn of(plan: &Plan) -> Quoted {
+        let touches = plan.stages.iter().flat_map(|planned| planned.stage.touches());
+        match touches.filter(|touch| matches!(touch, Touch::Child(_))).count() {
+            0 | 1 => Quoted::One,
+            _ => Quoted::Several,
+        }
     }
 }
 

@@ -10,17 +10,27 @@ use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// What a stage has to tell people while the run goes on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Saying {
+    /// Its own words, about what it reads or writes: a line without its line feed.
+    Remark(String),
+    /// Those of its peer, as they came: whole lines.
+    Quote(Vec<u8>),
+}
+
 /// A run's side of it.
 #[derive(Clone)]
 pub struct Calls {
     ending: Arc<Alarm>,
-    remark: Arc<dyn Fn(String) + Send + Sync>,
+    say: Arc<dyn Fn(Saying) + Send + Sync>,
 }
 
 impl Calls {
-    /// `ending` is rung when the endless source of the run is to end; `remark` hears what the stage has to say.
-    pub fn new(ending: Arc<Alarm>, remark: impl Fn(String) + Send + Sync + 'static) -> Self {
-        Calls { ending, remark: Arc::new(remark) }
+    /// `ending` is rung when the endless source of the run is to end; `say` is given what the stage has to say, and
+    /// returns when there is room for it.
+    pub fn new(ending: Arc<Alarm>, say: impl Fn(Saying) + Send + Sync + 'static) -> Self {
+        Calls { ending, say: Arc::new(say) }
     }
 }
 
@@ -59,8 +69,17 @@ impl Context {
 
     /// Tells people something while the run goes on: a line about what the stage reads or writes. Not for failures.
     pub fn remark(&self, line: impl Into<String>) {
+        self.say(Saying::Remark(line.into()));
+    }
+
+    /// Tells people what a peer of the stage says, in whole lines. Waits for as long as they have to hear what came before.
+    pub fn quote(&self, lines: Vec<u8>) {
+        self.say(Saying::Quote(lines));
+    }
+
+    fn say(&self, saying: Saying) {
         if let Some(calls) = &self.calls {
-            (calls.remark)(line.into());
+            (calls.say)(saying);
         }
     }
 }

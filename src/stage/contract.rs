@@ -51,6 +51,16 @@ pub enum Groups {
     Branches,
 }
 
+/// Whether a filter talks to a peer that both takes and gives bytes. Such a filter is a duplex: it has two threads, one for
+/// each direction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Peer {
+    /// It does not.
+    None,
+    /// It does. First in a chain it is a source, and its peer is given nothing ([`Opening::has_input`]).
+    SelfReliant,
+}
+
 /// A chain that shows the stage at work: in the man page, and run by the tests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Example {
@@ -73,6 +83,8 @@ pub struct Entry {
     pub nature: Nature,
     /// Whether it takes groups.
     pub groups: Groups,
+    /// Whether it has a peer: only for a filter.
+    pub peer: Peer,
     /// At least one.
     pub examples: &'static [Example],
     /// The option that a word of a dash and digits stands for, where they may be several: to clap `-19` is `-1 -9`.
@@ -89,6 +101,7 @@ impl Entry {
             role,
             nature: Nature::Neutral,
             groups: Groups::None,
+            peer: Peer::None,
             examples: &[],
             number_option: None,
             command: T::command,
@@ -231,6 +244,13 @@ pub enum Body {
     Filter(Change),
     /// Takes bytes.
     Sink(Take),
+    /// Both ways to a peer and back, each on a thread of its own.
+    Duplex {
+        /// Gives the peer what comes in. When it returns well, the peer has been told of the end.
+        out: Take,
+        /// Passes on what the peer gives. When it returns, the peer has ended.
+        back: Give,
+    },
 }
 
 impl Body {
@@ -249,6 +269,14 @@ impl Body {
     /// A sink.
     pub fn sink(run: impl FnOnce(&mut Inlet, &Context) -> anyhow::Result<()> + Send + 'static) -> Self {
         Body::Sink(Box::new(run))
+    }
+
+    /// A filter with a peer.
+    pub fn duplex(
+        out: impl FnOnce(&mut Inlet, &Context) -> anyhow::Result<()> + Send + 'static,
+        back: impl FnOnce(&mut Outlet, &Context) -> anyhow::Result<()> + Send + 'static,
+    ) -> Self {
+        Body::Duplex { out: Box::new(out), back: Box::new(back) }
     }
 }
 
@@ -278,6 +306,8 @@ pub enum Touch {
         /// `--force` was given.
         forced: bool,
     },
+    /// Starts a process, which messages call so.
+    Child(String),
 }
 
 /// A file to be written.
@@ -387,6 +417,8 @@ pub struct Opening<'a> {
     pub umask: u32,
     /// The outlets of the stage's branches, in order; a stage with groups takes them.
     pub branches: Vec<Outlet>,
+    /// Whether the stage will have an inlet. A filter with a peer may stand where a source does.
+    pub has_input: bool,
     source: Option<Arc<SourceFile>>,
     /// The file that holds the very bytes the stage is given, as the chain calls it: one that is read, or one that will
     /// be written. `None` where no name tells.
@@ -404,7 +436,22 @@ pub trait Interrupts: fmt::Debug {
 impl<'a> Opening<'a> {
     /// For one stage.
     pub fn new(umask: u32, branches: Vec<Outlet>, registered: &'a mut Registered) -> Self {
-        Opening { umask, branches, source: None, file_of_bytes: None, interrupts: None, registered }
+        Opening {
+            umask,
+            branches,
+            has_input: true,
+            source: None,
+            file_of_bytes: None,
+            interrupts: None,
+            registered,
+        }
+    }
+
+    /// The same, for a stage that has an inlet, or none.
+    #[must_use]
+    pub fn with_input(mut self, has_input: bool) -> Self {
+        self.has_input = has_input;
+        self
     }
 
     /// The same, in a run that reads `source`.

@@ -19,6 +19,7 @@ mod bunzip2;
 mod bzip2;
 mod calls;
 mod case;
+mod child;
 mod context;
 mod contract;
 mod decompress;
@@ -33,6 +34,7 @@ mod discard;
 mod encoding;
 #[cfg(feature = "age")]
 mod encrypt;
+mod exec;
 mod fault;
 mod generate;
 #[cfg(feature = "text")]
@@ -99,15 +101,18 @@ mod xz;
 mod zstd;
 
 pub use arguments::{DATA_MARK, PathArgument, TextArgument};
-pub use calls::Calls;
+pub use calls::{Calls, Saying};
 pub use contract::{
     Body, Commit, Context, Destination, Entry, Example, Existing, Feed, Groups, How, Interrupts, Nature,
-    Opening, Published, Registered, Role, Stage, Touch,
+    Opening, Peer, Published, Registered, Role, Stage, Touch,
 };
 
 pub use fault::{Fault, ReaderGone};
 pub use notes::Notes;
 pub use outside::input::{NOT_READ, Removal, Removed, SourceFile};
+
+/// The environment variable that may hold a passphrase. It is weir's own: no child inherits it.
+const PASSPHRASE_VARIABLE: &str = "WEIR_PASSPHRASE";
 
 /// Every stage, in alphabetical order.
 pub const TABLE: &[Entry] = &[
@@ -128,6 +133,7 @@ pub const TABLE: &[Entry] = &[
     discard::ENTRY,
     #[cfg(feature = "age")]
     encrypt::ENTRY,
+    exec::ENTRY,
     generate::ENTRY,
     #[cfg(feature = "text")]
     grep::ENTRY,

@@ -6,7 +6,8 @@ use super::contract::{Body, Context, Opening, Registered, Stage};
 use super::fault::Fault;
 use crate::exit::Exit;
 use crate::flow::{
-    Alarm, Bounds, CHUNK_BYTES, Clock, Inlet, Link, LinkReader, Outlet, Parcel, Pool, StageGauge, Workers,
+    Alarm, Bounds, CHUNK_BYTES, Clock, Closed, Inlet, Link, LinkReader, Outlet, Parcel, Pool, StageGauge,
+    Workers,
 };
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
@@ -141,13 +142,13 @@ impl<'a> Trial<'a> {
         let clock = Arc::new(Clock::new());
         let link = || {
             let bounds = Bounds::new(4 * self.chunk_bytes, self.chunk_bytes);
-            let (writer, reader, _) = Link::open(bounds, Arc::clone(&clock), None, None);
-            (writer, reader)
+            Link::open(bounds, Arc::clone(&clock), None, None)
         };
         let pool = Pool::new(self.chunk_bytes);
-        let (mut feed, inlet) = link();
-        let (outlet, taker) = link();
-        let (branches, branch_takers): (Vec<_>, Vec<_>) = self.branches.iter().map(|_| link()).unzip();
+        let (mut feed, inlet, input) = link();
+        let (outlet, taker, _) = link();
+        let (branches, branch_takers): (Vec<_>, Vec<_>) =
+            self.branches.iter().map(|_| link()).map(|(writer, reader, _)| (writer, reader)).unzip();
 
         let alarm = Arc::new(Alarm::new().expect("a descriptor is left"));
         let context =
@@ -161,7 +162,7 @@ impl<'a> Trial<'a> {
         let (inlet, outlet) = (Inlet::new(inlet), Outlet::new(outlet, pool));
 
         thread::scope(|scope| {
-            let run = scope.spawn(move || run_body(body, inlet, outlet, &context));
+            let run = scope.spawn(move || run_body(body, inlet, outlet, &context, &input));
             let taken_bytes = self.taken_bytes;
             let take = scope.spawn(move || take(taker, taken_bytes));
             let branch_takes: Vec<_> = branch_takers
@@ -206,11 +207,26 @@ impl<'a> Trial<'a> {
     }
 }
 
-fn run_body(body: Body, mut inlet: Inlet, mut outlet: Outlet, context: &Context) -> anyhow::Result<()> {
+fn run_body(
+    body: Body,
+    mut inlet: Inlet,
+    mut outlet: Outlet,
+    context: &Context,
+    input: &Link,
+) -> anyhow::Result<()> {
     match body {
         Body::Source(run) => run(&mut outlet, context)?,
         Body::Filter(run) => run(&mut inlet, &mut outlet, context)?,
         Body::Sink(run) => run(&mut inlet, context)?,
+        Body::Duplex { out, back } => thread::scope(|scope| {
+            let out = scope.spawn(move || out(&mut inlet, context));
+            let back = back(&mut outlet, context);
+            // As the engine does: nothing can be given to a peer that has ended.
+            input.hang_up();
+            let out = out.join().expect("the stage does not panic");
+            let is_hung_up = |error: &anyhow::Error| Closed::cause_of(error.as_ref()) == Some(Closed::HungUp);
+            back.and(out.or_else(|error| if is_hung_up(&error) { Ok(()) } else { Err(error) }))
+        })?,
     }
     outlet.finish();
     Ok(())

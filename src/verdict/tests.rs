@@ -242,6 +242,19 @@ fn a_child_whose_answers_nobody_takes_is_not_blamed() {
 }
 
 #[test]
+fn of_two_that_work_before_and_behind_a_child_the_link_tells_the_slower() {
+    let mut reading = duplex(
+        [0.97, 0.0, 0.03, 0.0],
+        [0.02, 0.1, 0.0, 0.88],
+        [0.02, 0.1, 0.88, 0.0],
+        [0.97, 0.0, 0.0, 0.03],
+    );
+    assert_eq!(judge(&reading, None).limiting(), None);
+    reading.links[1].bytes_out = reading.links[1].bytes_in / 2;
+    assert_eq!(judge(&reading, None).limiting(), Some(3));
+}
+
+#[test]
 fn a_short_run_has_no_verdict() {
     let parts = three([1.0, 0.0, 0.0, 0.0], [0.1, 0.0, 0.0, 0.9], [0.1, 0.0, 0.0, 0.9]);
     let reading = chain(0.015, &parts);

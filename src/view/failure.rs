@@ -84,8 +84,14 @@ fn waited_for(reading: &Reading) -> String {
         info.input.is_some_and(|link| reading.links[link].starve.is_open())
             || info.outputs.iter().any(|&link| reading.links[link].stall.is_open())
     };
-    let culprit =
-        (0..stages.len()).rev().find(|&stage| reading.stages[stage].ended_nanos == 0 && !waits(stage));
+    // A peer that was given nothing owes nothing, and one whose answers nobody takes cannot go on.
+    let waits_with_peer = |stage: usize| {
+        let other = stages[stage].returns.or_else(|| reading.scheme.outward_of(stage));
+        waits(stage) || other.is_some_and(waits)
+    };
+    let culprit = (0..stages.len())
+        .rev()
+        .find(|&stage| reading.stages[stage].ended_nanos == 0 && !waits_with_peer(stage));
     culprit.map_or_else(String::new, |stage| {
         let label = Some(&stages[stage].label).filter(|label| !label.is_empty());
         let label = label.map_or_else(String::new, |label| format!(" {}", visible(label)));

@@ -34,6 +34,19 @@ pub use terminal::{DataOn, Terminal};
 
 /// Writes a text to stderr, with no lock that a view might hold; gives up on a terminal that Ctrl-S has stopped, and on errors.
 pub fn tell(text: &str) {
+    tell_bytes(text.as_bytes());
+}
+
+/// As [`tell`], and gives up on whoever does not read it at once: for a process that was told to end.
+pub fn tell_in_passing(text: &str) {
+    const PATIENCE: std::time::Duration = std::time::Duration::from_millis(300);
+    if Terminal::of_stderr().is_some_and(|terminal| terminal.is_writable(PATIENCE)) {
+        tell(text);
+    }
+}
+
+/// As [`tell`], for what may be no text.
+pub fn tell_bytes(text: &[u8]) {
     if let Some(terminal) = Terminal::of_stderr() {
         terminal.tell(text);
     }

@@ -105,10 +105,10 @@ impl Terminal {
     }
 
     /// Writes a text as a whole, and waits for whoever reads it; but not for long on a terminal, which Ctrl-S may have stopped.
-    pub fn tell(&self, text: &str) {
+    pub fn tell(&self, text: &[u8]) {
         const PATIENCE: Duration = Duration::from_millis(300);
         if !text.is_empty() && (!self.is_terminal || self.is_writable(PATIENCE)) {
-            self.write(text.as_bytes());
+            self.write(text);
         }
     }
 

@@ -217,8 +217,8 @@ fn lost(name: &str, read_bytes: u64, error: io::Error) -> anyhow::Error {
 mod tests {
     use super::{Follow, LAST_BYTES};
     use crate::flow::{Alarm, Closed, Inlet, Medium};
-    use crate::stage::Calls;
     use crate::stage::testing_ends::bench;
+    use crate::stage::{Calls, Saying};
     use std::fs::{self, OpenOptions};
     use std::io::Write;
     use std::path::Path;
@@ -236,7 +236,10 @@ mod tests {
         let follow = Follow::open(path.to_owned()).unwrap();
         let (told, remarks) = mpsc::channel();
         let ending = Arc::new(Alarm::new().unwrap());
-        let calls = Calls::new(Arc::clone(&ending), move |line| told.send(line).unwrap());
+        let calls = Calls::new(Arc::clone(&ending), move |saying| {
+            let Saying::Remark(line) = saying else { panic!("no remark: {saying:?}") };
+            told.send(line).unwrap();
+        });
         let mut bench = bench(64);
         let stage = std::thread::spawn(move || {
             let result = follow.pump(&mut bench.outlet, &bench.context.with_calls(calls));

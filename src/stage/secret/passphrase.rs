@@ -2,6 +2,7 @@
 //! Knows nothing of what it opens.
 
 use super::{Patient, leave_no_core, name_of, prompt};
+use crate::stage::PASSPHRASE_VARIABLE;
 use crate::stage::arguments::PathArgument;
 use crate::stage::contract::{Opening, Touch};
 use crate::stage::fault::Fault;
@@ -11,10 +12,6 @@ use age::secrecy::zeroize::{Zeroize, Zeroizing};
 use std::ffi::OsString;
 use std::io::Read;
 use std::os::unix::ffi::OsStringExt;
-
-/// The variable that a passphrase may be in. Whoever starts a child takes it out of the child's environment
-/// (`Command::env_remove`): it is weir's own.
-pub(in crate::stage) const PASSPHRASE_VARIABLE: &str = "WEIR_PASSPHRASE";
 
 /// More than anybody types; whoever names the wrong file is told.
 const PASSPHRASE_BYTES_MAX: usize = 64 * 1024;
