@@ -122,7 +122,9 @@ impl Stand {
     }
 
     fn make_corpora(&self) {
-        let crates = self.answer("cargo metadata --format-version 1 --offline").unwrap_or_default();
+        // Of this platform: those of others may never have been fetched.
+        let metadata = "cargo metadata --format-version 1 --offline --filter-platform $(rustc -vV | sed -n 's/host: //p')";
+        let crates = self.answer(metadata).unwrap_or_default();
         let mut folders: Vec<PathBuf> = crates
             .split("\"manifest_path\":\"")
             .skip(1)
@@ -202,6 +204,8 @@ fn install_peers(stand: &Stand, rows: &[&Row]) {
         let line = match tool.package {
             Package::Debian(package) => format!("apt-get install -y -qq {package}"),
             Package::Cargo(package) => {
+                // What some of them are built with.
+                stand.bash("apt-get install -y -qq cmake", Output::None).stdout(Stdio::null()).status().ok();
                 format!("env -u CARGO_TARGET_DIR cargo install --quiet --locked {package} --root $D/tools")
             }
             Package::Own => continue,

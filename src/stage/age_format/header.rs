@@ -10,10 +10,9 @@ use age::DecryptError;
 use age::secrecy::ExposeSecret;
 use age_core::format::{FileKey, Stanza};
 use age_core::primitives::hkdf;
-use chacha20poly1305::aead::OsRng;
-use chacha20poly1305::aead::rand_core::RngCore;
 use data_encoding::BASE64_NOPAD;
 use hmac::{Hmac, Mac};
+use ring::rand::{SecureRandom, SystemRandom};
 use sha2_of_age::Sha256;
 use std::collections::BTreeMap;
 
@@ -44,7 +43,9 @@ pub(in crate::stage) enum Key {
 pub(super) fn compose(
     recipients: &[Box<dyn age::Recipient + Send>],
 ) -> anyhow::Result<(Vec<u8>, PayloadKey)> {
-    let file_key = FileKey::init_with_mut(|key| OsRng.fill_bytes(key));
+    let random = SystemRandom::new();
+    let unfilled = |_| Fault::failed("the system gives no random bytes");
+    let file_key = FileKey::try_init_with_mut(|key| random.fill(key)).map_err(unfilled)?;
     let mut bytes = [MAGIC, VERSION, b"\n"].concat();
     let mut labels = None;
     for recipient in recipients {
@@ -61,9 +62,9 @@ pub(super) fn compose(
     bytes.extend_from_slice(BASE64_NOPAD.encode(&mac).as_bytes());
     bytes.push(b'\n');
     let mut nonce = [0; NONCE_BYTES];
-    OsRng.fill_bytes(&mut nonce);
+    random.fill(&mut nonce).map_err(unfilled)?;
     bytes.extend_from_slice(&nonce);
-    Ok((bytes, PayloadKey::derive(&file_key, &nonce)))
+    Ok((bytes, PayloadKey::derive(&file_key, &nonce)?))
 }
 
 fn append(stanza: &Stanza, bytes: &mut Vec<u8>) {
@@ -158,7 +159,7 @@ impl Header {
             source.consume(part);
             count += part;
         }
-        Ok(PayloadKey::derive(&file_key, &nonce))
+        PayloadKey::derive(&file_key, &nonce)
     }
 
     fn file_key(&self, key: &Key, tried: &str, end: u64) -> Result<FileKey, Fault> {

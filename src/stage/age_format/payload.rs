@@ -5,7 +5,7 @@ use age::secrecy::ExposeSecret;
 use age::secrecy::zeroize::Zeroize;
 use age_core::format::FileKey;
 use age_core::primitives::hkdf;
-use chacha20poly1305::{AeadInPlace, ChaCha20Poly1305, KeyInit};
+use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
 
 /// What is sealed at once; only the last block of a payload is shorter.
 pub(super) const BLOCK_BYTES: usize = 64 * 1024;
@@ -27,26 +27,40 @@ pub(super) enum Place {
 }
 
 /// The key of one payload.
-pub(super) struct PayloadKey(ChaCha20Poly1305);
+pub(super) struct PayloadKey(LessSafeKey);
 
 impl PayloadKey {
     /// From the file's key.
-    pub(super) fn derive(file_key: &FileKey, nonce: &[u8; NONCE_BYTES]) -> Self {
+    ///
+    /// # Errors
+    /// None: the key is as long as it has to be.
+    pub(super) fn derive(file_key: &FileKey, nonce: &[u8; NONCE_BYTES]) -> anyhow::Result<Self> {
         let mut key = hkdf(nonce, b"payload", file_key.expose_secret());
-        let cipher = ChaCha20Poly1305::new(&key.into());
+        let unbound = UnboundKey::new(&CHACHA20_POLY1305, &key);
         key.zeroize();
-        PayloadKey(cipher)
+        Ok(PayloadKey(LessSafeKey::new(unbound.map_err(|_| anyhow::anyhow!("a key of the wrong length"))?)))
     }
 
     /// Seals block number `number` in place. A number is used once.
     pub(super) fn seal(&self, number: u64, place: Place, block: &mut [u8]) -> anyhow::Result<Tag> {
-        let sealed = self.0.encrypt_in_place_detached(&nonce(number, place).into(), b"", block);
-        Ok(sealed.map_err(|_| anyhow::anyhow!("a block of {} bytes cannot be sealed", block.len()))?.into())
+        let nonce = Nonce::assume_unique_for_key(nonce(number, place));
+        let sealed = self.0.seal_in_place_separate_tag(nonce, Aad::empty(), block);
+        let tag = sealed.map_err(|_| anyhow::anyhow!("a block of {} bytes cannot be sealed", block.len()))?;
+        Ok(tag.as_ref().try_into()?)
     }
 
     /// Opens block number `number` in place; left as it is, and `false`, if it is not authentic there.
     pub(super) fn open(&self, number: u64, place: Place, block: &mut [u8], tag: &Tag) -> bool {
-        self.0.decrypt_in_place_detached(&nonce(number, place).into(), b"", block, tag.into()).is_ok()
+        let nonce = Nonce::assume_unique_for_key(nonce(number, place));
+        // A copy, since what turns out not to be authentic is wiped, and may be so at another place.
+        let mut sealed = [&block[..], tag].concat();
+        match self.0.open_in_place(nonce, Aad::empty(), &mut sealed) {
+            Ok(opened) => {
+                block.copy_from_slice(opened);
+                true
+            }
+            Err(_) => false,
+        }
     }
 }
 
@@ -65,7 +79,7 @@ mod tests {
 
     #[test]
     fn a_block_opens_at_its_own_place_only_and_is_else_left_as_it_is() {
-        let key = PayloadKey::derive(&FileKey::new(Box::new([7; 16])), &[9; 16]);
+        let key = PayloadKey::derive(&FileKey::new(Box::new([7; 16])), &[9; 16]).unwrap();
         let mut block = b"some bytes".to_vec();
         let tag = key.seal(3, Place::Inner, &mut block).unwrap();
         let sealed = block.clone();
