@@ -20,6 +20,7 @@ mod harness;
 #[cfg(feature = "hash")]
 mod hash;
 mod interop;
+mod large;
 mod memory;
 mod names;
 mod readme;
