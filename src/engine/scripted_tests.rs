@@ -394,7 +394,8 @@ fn a_run_at_rest_is_given_up_and_published_nowhere() {
 
 #[test]
 fn both_ways_of_a_duplex_run_at_once() {
-    let talk = "talk --out sleep:200,take:all --back sleep:200,give:3";
+    // The way back ends last: its end is the end of the peer.
+    let talk = "talk --out sleep:1000,take:all --back sleep:1000,give:3,sleep:500";
     let (report, log) = run(&format!("give give:2 | {talk} | take --commit take:all"));
     assert_eq!((report.outcome, log), (Outcome::Done, vec!["published"]));
     assert_eq!(
@@ -402,8 +403,8 @@ fn both_ways_of_a_duplex_run_at_once() {
         [2, 3].map(|n| n * CHUNK_BYTES as u64)
     );
     let waited = |row| report.reading.share(None, row).waiting_nanos;
-    assert!(waited(1) >= 190_000_000 && waited(2) >= 190_000_000);
-    assert!(report.reading.elapsed_nanos() < 390_000_000, "one after the other");
+    assert!(waited(1) >= 800_000_000 && waited(2) >= 800_000_000);
+    assert!(report.reading.elapsed_nanos() < 2_400_000_000, "one after the other");
 }
 
 #[test]
@@ -427,7 +428,7 @@ fn a_failure_on_either_way_of_a_duplex_is_one_of_its_stage() {
     for (stage, chain) in [
         (0, "give give:1 fail | talk --out take:all --back sleep:30000 | take --commit take:all"),
         (1, "give give:9 | talk --out take:2,fail --back sleep:30000 | take --commit take:all"),
-        (1, "give give:9 | talk --out take:2,panic --back give:1 | take --commit take:all"),
+        (1, "give give:9 | talk --out take:2,panic --back give:1,sleep:30000 | take --commit take:all"),
         (2, "give give:1 sleep:30000 | talk --out take:all --back give:1,fail | take --commit take:all"),
         (2, "give give:1 sleep:30000 | talk --out sleep:30000 --back panic | take --commit take:all"),
         (
