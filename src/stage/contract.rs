@@ -2,13 +2,10 @@
 //! Holds no behaviour of any stage, and no wiring.
 
 pub use super::context::Context;
-use super::notes::Notes;
-use super::outside::input::{Removal, SourceFile};
+pub use super::opening::{Interrupts, Opening, Registered};
 use crate::flow::{Inlet, Outlet};
 use std::fmt;
-use std::os::fd::OwnedFd;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 /// A stage's place in a chain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -388,130 +385,6 @@ pub struct Published {
     pub outputs: usize,
     /// Whether its input is removed in the end: then everything is synced first, and nothing may be left out.
     pub removes_input: bool,
-}
-
-/// What a stage has registered while it opened.
-#[derive(Debug, Default)]
-pub struct Registered {
-    /// Its lasting outputs.
-    pub commits: Vec<Box<dyn Commit>>,
-    /// Streams it writes whose reader may go away while the stage is silent: its input is then hung up. Each is a
-    /// descriptor of the registration's own.
-    pub streams: Vec<OwnedFd>,
-    /// Names of outputs that cannot be undone.
-    pub irrevocable: Vec<String>,
-    /// Whether it takes stretches of files, to have them moved by the system.
-    pub takes_extents: bool,
-    /// The one file that it reads.
-    pub source: Option<SourceFile>,
-    /// What it reads and the run removes in the end.
-    pub removals: Vec<Arc<Removal>>,
-    /// What it has to tell at the end of the run.
-    pub notes: Notes,
-}
-
-/// What a stage may use while it opens.
-#[derive(Debug)]
-pub struct Opening<'a> {
-    /// The file mode creation mask that the process was started with.
-    pub umask: u32,
-    /// The outlets of the stage's branches, in order; a stage with groups takes them.
-    pub branches: Vec<Outlet>,
-    /// Whether the stage will have an inlet. A filter with a peer may stand where a source does.
-    pub has_input: bool,
-    source: Option<Arc<SourceFile>>,
-    /// The file that holds the very bytes the stage is given, as the chain calls it: one that is read, or one that will
-    /// be written. `None` where no name tells.
-    pub file_of_bytes: Option<PathBuf>,
-    registered: &'a mut Registered,
-    interrupts: Option<&'a dyn Interrupts>,
-}
-
-/// Who knows whether the run was given up before it began.
-pub trait Interrupts: fmt::Debug {
-    /// Whether it was.
-    fn is_given_up(&self) -> bool;
-}
-
-impl<'a> Opening<'a> {
-    /// For one stage.
-    pub fn new(umask: u32, branches: Vec<Outlet>, registered: &'a mut Registered) -> Self {
-        Opening {
-            umask,
-            branches,
-            has_input: true,
-            source: None,
-            file_of_bytes: None,
-            interrupts: None,
-            registered,
-        }
-    }
-
-    /// The same, for a stage that has an inlet, or none.
-    #[must_use]
-    pub fn with_input(mut self, has_input: bool) -> Self {
-        self.has_input = has_input;
-        self
-    }
-
-    /// The same, in a run that reads `source`.
-    #[must_use]
-    pub fn reading(mut self, source: Option<Arc<SourceFile>>) -> Self {
-        self.source = source;
-        self
-    }
-
-    /// The file that the run reads, if it is one and nothing else: the source has opened it by now.
-    pub fn source(&self) -> Option<&SourceFile> {
-        self.source.as_deref()
-    }
-
-    /// Says that the stage, which is a source, reads this file and nothing else.
-    pub fn reads(&mut self, source: SourceFile) {
-        self.registered.source = Some(source);
-    }
-
-    /// Has a file that the stage reads removed when all outputs of the run last.
-    pub fn remove(&mut self, removal: Arc<Removal>) {
-        self.registered.removals.push(removal);
-    }
-
-    /// Has it know when the run is given up.
-    #[must_use]
-    pub fn interrupted_by(mut self, interrupts: &'a dyn Interrupts) -> Self {
-        self.interrupts = Some(interrupts);
-        self
-    }
-
-    /// Whether the run is given up: a stage that asks somebody something goes no further, and returns any error.
-    pub fn is_given_up(&self) -> bool {
-        self.interrupts.is_some_and(Interrupts::is_given_up)
-    }
-
-    /// Registers a lasting output; from now on the engine sees to its end.
-    pub fn commit(&mut self, commit: Box<dyn Commit>) {
-        self.registered.commits.push(commit);
-    }
-
-    /// Has a stream watched, so that a reader who goes away ends even a silent chain.
-    pub fn watch(&mut self, stream: OwnedFd) {
-        self.registered.streams.push(stream);
-    }
-
-    /// Says that the stage asks its inlet for parcels, and has stretches of files moved by the system.
-    pub fn take_extents(&mut self) {
-        self.registered.takes_extents = true;
-    }
-
-    /// Where the stage leaves what people are told at the end of the run.
-    pub fn notes(&self) -> Notes {
-        self.registered.notes.clone()
-    }
-
-    /// Says that what the stage writes cannot be taken back; the report then tells how much of it went out.
-    pub fn cannot_be_undone(&mut self, name: impl Into<String>) {
-        self.registered.irrevocable.push(name.into());
-    }
 }
 
 impl fmt::Debug for dyn Commit {

@@ -56,6 +56,7 @@ mod lower;
 #[cfg(feature = "lz4")]
 mod lz4;
 mod notes;
+mod opening;
 mod outside;
 mod pass;
 #[cfg(feature = "text")]
