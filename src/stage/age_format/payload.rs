@@ -33,7 +33,7 @@ impl PayloadKey {
     /// From the file's key.
     ///
     /// # Errors
-    /// None: the key is as long as it has to be.
+    /// That the cipher does not take a key of this length; it takes all that come from here.
     pub(super) fn derive(file_key: &FileKey, nonce: &[u8; NONCE_BYTES]) -> anyhow::Result<Self> {
         let mut key = hkdf(nonce, b"payload", file_key.expose_secret());
         let unbound = UnboundKey::new(&CHACHA20_POLY1305, &key);
