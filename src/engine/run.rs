@@ -278,6 +278,9 @@ impl<'a> Running<'a> {
             match event {
                 Event::Gone => self.threads -= 1,
                 Event::Ended { stage, at_nanos, ended } => {
+                    if matches!(ended, Ended::Failed(_) | Ended::Stopped(Closed::Aborted)) {
+                        self.shared.peer_was_given_up(stage);
+                    }
                     match ended {
                         Ended::Well => self.ended_well[stage] = true,
                         Ended::Stopped(closed) => self.has_stopped(stage, closed),

@@ -71,6 +71,13 @@ impl Shared {
         behind
     }
 
+    /// The way out to a peer ended before its time: nothing that comes back can be relied on.
+    pub(super) fn peer_was_given_up(&self, stage: usize) {
+        if self.scheme.stages[stage].returns.is_some() {
+            self.alarms[stage].ring();
+        }
+    }
+
     /// The way back from a peer has ended: nothing can be given to that peer any more.
     pub(super) fn peer_has_ended(&self, stage: usize) {
         let Some(outward) = self.scheme.outward_of(stage) else { return };

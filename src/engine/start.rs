@@ -130,10 +130,11 @@ impl Holdings {
     }
 }
 
-/// The file that the chain reads, if it is one.
+/// The file that the chain reads, if it is one, or the peer it all comes from.
 fn input_name(plan: &Plan) -> Option<String> {
     match &plan.stages.first()?.stage.touches()[..] {
         [Touch::Read(path)] => Some(printable(path.as_os_str().as_encoded_bytes())),
+        [Touch::Receive(name)] => Some(name.clone()),
         _ => None,
     }
 }

@@ -87,6 +87,7 @@ fn becomes(fate: Fate) -> String {
         }
         Fate::Overwrite => "is written over as it comes; this cannot be undone".to_string(),
         Fate::Child => "is started; what it does cannot be undone".to_string(),
+        Fate::Peer => "is sent the bytes as they come; this cannot be undone".to_string(),
         Fate::Direct => "gets the bytes as they come; this cannot be undone".to_string(),
     }
 }

@@ -52,12 +52,14 @@ pub enum Fate {
     Direct,
     /// Starts a process, and nobody knows what that does: cannot be undone.
     Child,
+    /// Sends bytes to a peer: cannot be undone.
+    Peer,
 }
 
 impl Fate {
     /// Whether nothing of it is left for the run to keep.
     pub(super) fn is_passing(self) -> bool {
-        matches!(self, Fate::Direct | Fate::Child)
+        matches!(self, Fate::Direct | Fate::Child | Fate::Peer)
     }
 }
 

@@ -150,6 +150,10 @@ impl<'a> Flight<'a> {
             Touch::Child(name) => {
                 self.facts.outputs.push(OutputFact { stage, name, fate: Fate::Child, identity: None });
             }
+            Touch::Receive(_) => {}
+            Touch::Send(name) => {
+                self.facts.outputs.push(OutputFact { stage, name, fate: Fate::Peer, identity: None });
+            }
         }
     }
 
@@ -207,7 +211,9 @@ impl<'a> Flight<'a> {
                 Fate::Create | Fate::Replace { .. } => None,
                 Fate::Append { .. } => Some("append to another file"),
                 Fate::Overwrite => Some("without `--in-place` it is replaced when all of it has been read"),
-                Fate::Direct | Fate::Child => Some("`| write FILE` replaces it when all of it has been read"),
+                Fate::Direct | Fate::Child | Fate::Peer => {
+                    Some("`| write FILE` replaces it when all of it has been read")
+                }
             };
             if help.is_some() && self.inputs.contains(identity) {
                 let message = format!("{}: is the input, and would change while it is read", output.name);

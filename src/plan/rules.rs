@@ -24,7 +24,7 @@ fn written(planned: &Planned) -> Vec<Destination> {
     let touches = planned.stage.touches().into_iter();
     let written = touches.filter_map(|touch| match touch {
         Touch::Write(destination) => Some(destination),
-        Touch::Read(_) | Touch::Stdin | Touch::Stdout { .. } | Touch::Child(_) => None,
+        _ => None,
     });
     written.collect()
 }

@@ -69,7 +69,7 @@ fn source(plan: &Plan, at: usize) -> Content {
     let touches = plan.stages[at].stage.touches();
     let names = touches.iter().map(|touch| match touch {
         Touch::Read(path) => Some(path),
-        Touch::Stdin | Touch::Write(_) | Touch::Stdout { .. } | Touch::Child(_) => None,
+        _ => None,
     });
     let Some(names) = names.collect::<Option<Vec<_>>>() else { return Content::Unknown };
     match names.first() {
@@ -186,7 +186,7 @@ fn warning(plan: &Plan, at: usize, given: &Content) -> Option<Mistake> {
 /// What is odd about the stage at `at` when only the end will tell the stage `by` whether its bytes are right.
 fn leaves_too_early(plan: &Plan, at: usize, by: usize) -> Option<Mistake> {
     let stage = &plan.stages[at];
-    let goes_out = |touch: &Touch| matches!(touch, Touch::Stdout { .. } | Touch::Child(_));
+    let goes_out = |touch: &Touch| matches!(touch, Touch::Stdout { .. } | Touch::Child(_) | Touch::Send(_));
     if !stage.stage.touches().iter().any(goes_out) {
         return None;
     }

@@ -65,7 +65,7 @@ impl Shown {
             Touch::Stdout { .. } => Some(DataOn::Stdout),
             Touch::Read(path) => Some(DataOn::Named(path)),
             Touch::Write(destination) => Some(DataOn::Named(destination.path)),
-            Touch::Child(_) => None,
+            Touch::Child(_) | Touch::Receive(_) | Touch::Send(_) => None,
         });
         LiveSettings {
             progress: self.arguments.progress,

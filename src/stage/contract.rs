@@ -56,6 +56,8 @@ pub enum Peer {
     None,
     /// It does. First in a chain it is a source, and its peer is given nothing ([`Opening::has_input`]).
     SelfReliant,
+    /// It does. First in a chain, its peer is given standard input.
+    Fed,
 }
 
 /// A chain that shows the stage at work: in the man page, and run by the tests.
@@ -313,6 +315,10 @@ pub enum Touch {
     },
     /// Starts a process, which messages call so.
     Child(String),
+    /// Takes bytes from a peer, which messages call so.
+    Receive(String),
+    /// Sends bytes to a peer, which messages call so.
+    Send(String),
 }
 
 /// A file to be written.

@@ -48,6 +48,9 @@ mod head;
 mod hex;
 #[cfg(any(feature = "xz", feature = "zstd"))]
 mod hired;
+#[cfg(feature = "web")]
+#[allow(dead_code)]
+mod http_engine;
 mod inflate;
 mod level;
 #[cfg(feature = "text")]
@@ -55,6 +58,7 @@ mod lines;
 mod lower;
 #[cfg(feature = "lz4")]
 mod lz4;
+mod net;
 mod notes;
 mod opening;
 mod outside;
@@ -73,6 +77,7 @@ mod spool;
 mod stdin;
 mod stdout;
 mod tail;
+mod tcp;
 mod tee;
 #[cfg(feature = "text")]
 mod template;
@@ -87,6 +92,7 @@ mod unbase64;
 mod unbrotli;
 #[cfg(feature = "encode")]
 mod unhex;
+mod unix;
 #[cfg(feature = "lz4")]
 mod unlz4;
 mod unpack;
@@ -157,6 +163,7 @@ pub const TABLE: &[Entry] = &[
     stdin::ENTRY,
     stdout::ENTRY,
     tail::ENTRY,
+    tcp::ENTRY,
     tee::ENTRY,
     throttle::ENTRY,
     #[cfg(feature = "encode")]
@@ -165,6 +172,7 @@ pub const TABLE: &[Entry] = &[
     unbrotli::ENTRY,
     #[cfg(feature = "encode")]
     unhex::ENTRY,
+    unix::ENTRY,
     #[cfg(feature = "lz4")]
     unlz4::ENTRY,
     #[cfg(feature = "xz")]

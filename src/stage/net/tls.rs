@@ -1,0 +1,191 @@
+//! TLS over a connected socket, as a client: who the peer is is checked against the system's certificates.
+//! Never waits: what cannot be done now is `WouldBlock`. Knows nothing of what goes over it.
+
+use super::wire::Wire;
+use crate::flow::Closed;
+use crate::stage::contract::Context;
+use crate::stage::fault::Fault;
+use crate::stage::outside::stream::reason;
+use crate::units;
+use nix::poll::PollFlags;
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection, RootCertStore};
+use std::io::{self, Read, Write};
+use std::os::fd::AsFd;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// The protocol's state. One lock for both ways: it is held while bytes are changed, never while anybody waits.
+#[derive(Debug)]
+pub(in crate::stage) struct Session(Mutex<ClientConnection>);
+
+impl Session {
+    /// What there is to read now; 0 when the peer has said that it ends.
+    pub(in crate::stage) fn read(
+        &self,
+        socket: &mut (impl Read + Write),
+        buffer: &mut [u8],
+    ) -> io::Result<usize> {
+        let mut connection = self.lock();
+        loop {
+            match connection.reader().read(buffer) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                result => return result,
+            }
+            connection.read_tls(socket)?;
+            let processed = connection.process_new_packets();
+            // An alert, or the answer to what came, goes out as far as it can.
+            send(&mut connection, socket).or_else(later)?;
+            processed.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+        }
+    }
+
+    /// How much of `bytes` was taken now.
+    pub(in crate::stage) fn write(&self, socket: &mut impl Write, bytes: &[u8]) -> io::Result<usize> {
+        let mut connection = self.lock();
+        // What was taken before goes first, so that no more than one write is ever held.
+        send(&mut connection, socket)?;
+        let count = connection.writer().write(bytes)?;
+        send(&mut connection, socket).or_else(later)?;
+        Ok(count)
+    }
+
+    /// Sends what is held.
+    pub(in crate::stage) fn flush(&self, socket: &mut impl Write) -> io::Result<()> {
+        send(&mut self.lock(), socket)
+    }
+
+    /// Puts the word of our end behind what is held.
+    pub(in crate::stage) fn say_goodbye(&self) {
+        self.lock().send_close_notify();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, ClientConnection> {
+        // After a panic in it the run is over in any case.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn send(connection: &mut ClientConnection, socket: &mut impl Write) -> io::Result<()> {
+    while connection.wants_write() {
+        connection.write_tls(socket)?;
+    }
+    Ok(())
+}
+
+fn later(error: io::Error) -> io::Result<()> {
+    if error.kind() == io::ErrorKind::WouldBlock { Ok(()) } else { Err(error) }
+}
+
+/// Makes sure that the peer of `wire` is `host`, and that nobody else can read or change what goes over it.
+///
+/// # Errors
+/// A [`Fault`] that says what is wrong with the peer's certificate or the protocol, or that it took longer than `time`; a
+/// [`Closed`] when the run is given up meanwhile.
+pub(in crate::stage) fn secure(
+    wire: Wire,
+    host: &str,
+    time: Duration,
+    context: &Context,
+) -> anyhow::Result<Wire> {
+    let name = wire.name().to_owned();
+    let fault = |message: String| Fault::failed(message).of(&name);
+    let peer = ServerName::try_from(host.to_owned())
+        .map_err(|_| fault(format!("`{host}` is no name that a certificate could have")))?;
+    let config = config().map_err(fault)?;
+    let connection = ClientConnection::new(config, peer).map_err(|error| fault(told(&error)))?;
+    let wire = wire.secured(Session(Mutex::new(connection)));
+    match shake_hands(&wire, time, context) {
+        Ok(()) => Ok(wire),
+        Err(error) if Closed::cause_of(&error).is_some() => Err(error.into()),
+        Err(error) if error.kind() == io::ErrorKind::TimedOut => {
+            Err(fault(format!("TLS: no answer within {}", units::duration(time))).into())
+        }
+        Err(error) => Err(refusal(&error).of(&name).into()),
+    }
+}
+
+fn shake_hands(wire: &Wire, time: Duration, context: &Context) -> io::Result<()> {
+    let Some(session) = wire.session() else { return Ok(()) };
+    let until = Instant::now() + time;
+    loop {
+        let (is_over, interest) = session.shake(wire)?;
+        if is_over {
+            return Ok(());
+        }
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() || !context.ready_within(wire.as_fd(), interest, left)? {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+    }
+}
+
+impl Session {
+    /// Takes the handshake as far as it goes now: whether it is over, and what to wait for if it is not.
+    fn shake(&self, wire: &Wire) -> io::Result<(bool, PollFlags)> {
+        let mut socket = wire.socket();
+        let mut connection = self.lock();
+        loop {
+            if let Err(error) = send(&mut connection, &mut socket) {
+                return later(error).map(|()| (false, PollFlags::POLLOUT));
+            }
+            if !connection.is_handshaking() {
+                return Ok((true, PollFlags::empty()));
+            }
+            match connection.read_tls(&mut socket) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(_) => {}
+                Err(error) => return later(error).map(|()| (false, PollFlags::POLLIN)),
+            }
+            if let Err(error) = connection.process_new_packets() {
+                // The peer is told why, as far as it listens.
+                let _ = send(&mut connection, &mut socket);
+                return Err(io::Error::new(io::ErrorKind::InvalidData, error));
+            }
+        }
+    }
+}
+
+/// What every connection is made with. The certificates are those of the system, or of `SSL_CERT_FILE` and `SSL_CERT_DIR`.
+fn config() -> Result<Arc<ClientConfig>, String> {
+    let found = rustls_native_certs::load_native_certs();
+    let mut roots = RootCertStore::empty();
+    // One that cannot be understood vouches for nobody; the others still do.
+    roots.add_parsable_certificates(found.certs);
+    if roots.is_empty() {
+        let why = found.errors.first().map(|error| format!(": {error}")).unwrap_or_default();
+        return Err(format!("this system has no certificates to check a peer against{why}"));
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let builder = builder.map_err(|error| told(&error))?;
+    Ok(Arc::new(builder.with_root_certificates(roots).with_no_client_auth()))
+}
+
+fn told(error: &rustls::Error) -> String {
+    format!("TLS: {}", reason(&io::Error::other(error.to_string())))
+}
+
+/// What is told of a handshake that failed.
+fn refusal(error: &io::Error) -> Fault {
+    use rustls::{CertificateError, Error};
+    let cause = error.get_ref().and_then(|cause| cause.downcast_ref::<Error>());
+    match cause {
+        Some(Error::InvalidCertificate(CertificateError::UnknownIssuer)) => {
+            Fault::failed("nobody this system trusts vouches for its certificate")
+                .help("SSL_CERT_FILE names a file with another authority's")
+        }
+        Some(Error::InvalidCertificate(
+            CertificateError::Expired | CertificateError::ExpiredContext { .. },
+        )) => Fault::failed("its certificate has expired"),
+        Some(Error::InvalidCertificate(
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
+        )) => Fault::failed("its certificate is for another name"),
+        Some(Error::InvalidMessage(_)) => Fault::failed("does not speak TLS"),
+        Some(error) => Fault::failed(told(error)),
+        None if error.kind() == io::ErrorKind::UnexpectedEof => {
+            Fault::failed("closed the connection instead of answering TLS")
+        }
+        None => Fault::failed(format!("TLS: {}", reason(error))),
+    }
+}
