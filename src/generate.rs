@@ -43,6 +43,7 @@ fn role(role: Role) -> &'static str {
         Role::Source => "source",
         Role::Filter => "filter",
         Role::Sink => "sink",
+        Role::Server => "server",
     }
 }
 

@@ -8,12 +8,14 @@
 //! ```
 
 mod commits;
+mod orders;
 mod process;
 mod removals;
 mod report;
 mod run;
 #[cfg(test)]
 mod scripted_tests;
+mod server;
 mod shared;
 mod stall;
 mod start;

@@ -2,7 +2,8 @@
 //! Starts nothing and shows nothing; what people should see is told to the caller's `notice`.
 
 use super::commits::{self, Commits};
-use super::process::{Process, is_orphaned};
+use super::orders::Master;
+use super::process::is_orphaned;
 use super::removals::{Use, remove};
 use super::report::{Failure, Outcome, Output, OutputState, Report};
 use super::shared::{Monitor, Scopes, Shared};
@@ -161,7 +162,7 @@ pub(super) struct Watched {
 #[derive(Debug)]
 pub struct Running<'a> {
     shared: Arc<Shared>,
-    process: &'a Process,
+    master: Master<'a>,
     scopes: Scopes,
     holdings: Holdings,
     hearer: Hearer,
@@ -182,7 +183,7 @@ pub struct Running<'a> {
 impl<'a> Running<'a> {
     pub(super) fn new(
         shared: Arc<Shared>,
-        process: &'a Process,
+        master: Master<'a>,
         scopes: Scopes,
         holdings: Holdings,
         hearer: Hearer,
@@ -192,7 +193,7 @@ impl<'a> Running<'a> {
         let stall = stall_timeout.map(|limit| StallWatch::new(limit, shared.started_nanos));
         Running {
             shared,
-            process,
+            master,
             scopes,
             holdings,
             hearer,
@@ -204,7 +205,7 @@ impl<'a> Running<'a> {
             is_hung_up: false,
             stalled: None,
             grace_until_nanos: None,
-            seen_nanos: process.clock.now_nanos(),
+            seen_nanos: master.clock().now_nanos(),
         }
     }
 
@@ -239,10 +240,11 @@ impl<'a> Running<'a> {
     /// Sleeps until something happens, at most a tick.
     fn pause(&mut self) {
         let stderr = io::stderr();
-        let mut polled = vec![
-            PollFd::new(self.hearer.bell.as_fd(), PollFlags::POLLIN),
-            PollFd::new(self.process.wake(), PollFlags::POLLIN),
-        ];
+        let mut polled = vec![PollFd::new(self.hearer.bell.as_fd(), PollFlags::POLLIN)];
+        // What a server has rung stays rung.
+        if self.cancelled.is_none() || matches!(self.master, Master::Process(_)) {
+            polled.push(PollFd::new(self.master.wake(), PollFlags::POLLIN));
+        }
         if self.hearer.unheard.is_some() {
             polled.push(PollFd::new(stderr.as_fd(), PollFlags::POLLOUT));
         }
@@ -322,7 +324,7 @@ impl<'a> Running<'a> {
     }
 
     fn obey_signals(&mut self, notice: &mut dyn FnMut(Notice)) {
-        for signal in self.process.take() {
+        for signal in self.master.take() {
             match signal {
                 Signal::SIGUSR1 => notice(Notice::Status),
                 Signal::SIGWINCH => notice(Notice::Resized),
@@ -332,6 +334,8 @@ impl<'a> Running<'a> {
                     notice(Notice::Resumed);
                 }
                 Signal::SIGINT | Signal::SIGTERM if self.ends_the_source() => {}
+                // A server says it once, and for good.
+                _ if self.cancelled.is_some() && matches!(self.master, Master::Server { .. }) => {}
                 ending => self.cancel(Outcome::Cancelled(ending as i32)),
             }
         }

@@ -1,6 +1,7 @@
 //! What all threads of a run share: links, gauges, alarms, and who belongs to which scope.
 //! Holds no control flow.
 
+use super::server::Roster;
 use crate::flow::{Alarm, Clock, Link, Reading, Scheme, StageGauge};
 use std::sync::Arc;
 
@@ -15,6 +16,8 @@ pub(super) struct Shared {
     pub(super) alarms: Vec<Arc<Alarm>>,
     /// Rung when an endless source is to end.
     pub(super) ending: Arc<Alarm>,
+    /// For the run of a server: the runs that it starts.
+    pub(super) server: Option<Arc<Roster>>,
 }
 
 impl Shared {
@@ -23,6 +26,7 @@ impl Shared {
             started_nanos: self.started_nanos,
             stages: self.gauges.iter().map(|gauge| gauge.reading()).collect(),
             links: self.links.iter().map(|link| link.gauge().reading()).collect(),
+            server: self.server.as_ref().map(|server| server.reading()),
             scheme: Arc::clone(&self.scheme),
             // Last: what was counted meanwhile began before it.
             at_nanos: self.clock.now_nanos(),

@@ -2,16 +2,20 @@
 //! Knows nothing of how the run goes on.
 
 use super::commits;
+use super::orders::Master;
 use super::process::Process;
 use super::report::{Outcome, Report};
 use super::run::{Event, Holdings, Irrevocable, Owned, Running, Teller, Watched};
+use super::server::{Roster, Runs};
 use super::shared::Shared;
 use super::thread::{self, Ends, Place};
 use super::wiring;
 use crate::diagnostic::printable;
 use crate::flow::{Outlet, Reading, Scheme, Workers};
 use crate::plan::Plan;
-use crate::stage::{Body, Calls, Context, Interrupts, Opening, Registered, Stage, Touch};
+use crate::stage::{
+    Body, Calls, Context, GivenEnds, Interrupts, Opening, Registered, Role, Stage, Template, Touch,
+};
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -34,12 +38,36 @@ pub struct Settings {
 /// A report, if something could not be opened: no byte has moved, and nothing is left.
 pub fn start<'a>(plan: Plan, process: &'a Process, settings: &Settings) -> Result<Running<'a>, Box<Report>> {
     let workers = Workers::new(settings.threads);
+    // The runs of a server are watched, not the server: it may have nothing to do for long.
+    let is_server = plan.stages.iter().any(|planned| planned.role() == Role::Server);
+    let settings =
+        Settings { stall_timeout: settings.stall_timeout.filter(|_| !is_server), ..settings.clone() };
+    begin(plan, Master::Process(process), &settings, &workers, None)
+}
+
+/// The same for any run: with whom it obeys, its workers, and what stands for its standard streams.
+pub(super) fn begin<'a>(
+    mut plan: Plan,
+    master: Master<'a>,
+    settings: &Settings,
+    workers: &Workers,
+    mut ends: Option<GivenEnds>,
+) -> Result<Running<'a>, Box<Report>> {
     let scheme = Arc::new(plan.scheme(settings.total_bytes, workers.threads_max()));
     let scopes = wiring::scopes(&plan);
     let input_name = input_name(&plan);
-    let wired = wiring::wire(&plan, process, Arc::clone(&scheme));
+    let wired = wiring::wire(&plan, &master, Arc::clone(&scheme));
     let (shared, loose) = wired.map_err(|error| Box::new(unwired(&scheme, error)))?;
-    let shared = Arc::new(shared);
+    let served = plan.stages.first_mut().and_then(|planned| planned.served.take());
+    let is_server = plan.stages.first().is_some_and(|planned| planned.role() == Role::Server);
+    let roster = is_server.then(|| Arc::new(Roster::default()));
+    let shared = Arc::new(Shared { server: roster.clone(), ..shared });
+    let mut template = roster.map(|roster| {
+        let recipe = served.map(|served| served.recipe);
+        let (clock, settings) = (Arc::clone(master.clock()), settings.clone());
+        let runs = Runs { recipe, roster, settings, workers: workers.clone(), clock, umask: master.umask() };
+        Arc::new(runs) as Arc<dyn Template>
+    });
     let (teller, hearer) = Teller::new().map_err(|error| Box::new(unwired(&scheme, error)))?;
 
     let mut holdings = Holdings { is_endless: plan.is_endless(), ..Holdings::default() };
@@ -49,12 +77,18 @@ pub fn start<'a>(plan: Plan, process: &'a Process, settings: &Settings) -> Resul
     let mut way_back = None;
     for (stage, (planned, loose)) in plan.stages.into_iter().zip(loose).enumerate() {
         let is_duplex = planned.returns.is_some();
-        let given = Given { branches: loose.branches, input: planned.input, file: files[stage].take() };
+        let given = Given {
+            branches: loose.branches,
+            input: planned.input,
+            file: files[stage].take(),
+            template: template.take(),
+            ends: ends.as_mut(),
+        };
         let body = match way_back.take() {
             Some(back) => Body::Source(back),
             None => holdings
-                .open(stage, planned.stage, given, process, &shared)
-                .map_err(|error| Box::new(unopened(&shared, stage, &error, &mut holdings, process)))?,
+                .open(stage, planned.stage, given, &master, &shared)
+                .map_err(|error| Box::new(unopened(&shared, stage, &error, &mut holdings, &master)))?,
         };
         let body = match body {
             Body::Duplex { out, back } if is_duplex => {
@@ -67,7 +101,7 @@ pub fn start<'a>(plan: Plan, process: &'a Process, settings: &Settings) -> Resul
     }
 
     let mut running =
-        Running::new(Arc::clone(&shared), process, scopes, holdings, hearer, settings.stall_timeout);
+        Running::new(Arc::clone(&shared), master, scopes, holdings, hearer, settings.stall_timeout);
     for (stage, (body, ends)) in ready.into_iter().enumerate() {
         let place = Place { stage, input_name: input_name.clone() };
         match spawn(place, body, ends, &shared, &workers, teller.clone()) {
@@ -84,12 +118,16 @@ pub fn start<'a>(plan: Plan, process: &'a Process, settings: &Settings) -> Resul
 }
 
 /// What a stage is given beside its arguments.
-struct Given {
+struct Given<'a> {
     branches: Vec<Outlet>,
     /// The link it reads.
     input: Option<usize>,
     /// The file that holds what it reads.
     file: Option<PathBuf>,
+    /// For a server: its chain.
+    template: Option<Arc<dyn Template>>,
+    /// What stands for the standard streams.
+    ends: Option<&'a mut GivenEnds>,
 }
 
 impl Holdings {
@@ -97,15 +135,16 @@ impl Holdings {
         &mut self,
         index: usize,
         stage: Box<dyn Stage>,
-        given: Given,
-        process: &Process,
+        given: Given<'_>,
+        master: &Master<'_>,
         shared: &Shared,
     ) -> anyhow::Result<Body> {
         let mut registered = Registered::default();
-        let opening = Opening::new(process.umask, given.branches, &mut registered);
+        let opening = Opening::new(master.umask(), given.branches, &mut registered);
         let opening = opening.with_input(given.input.is_some()).reading(self.source.clone());
-        let mut opening = opening.interrupted_by(process);
+        let mut opening = opening.interrupted_by(master).between(given.ends);
         opening.file_of_bytes = given.file;
+        opening.template = given.template;
         let body = stage.open(&mut opening);
         drop(opening);
         if let Some(source) = registered.source {
@@ -173,7 +212,7 @@ fn unopened(
     stage: usize,
     error: &anyhow::Error,
     holdings: &mut Holdings,
-    process: &Process,
+    master: &Master<'_>,
 ) -> Report {
     let mut failure = thread::failure(Some(stage), error);
     let mut commits: Vec<_> = holdings.owned.drain(..).map(|owned| owned.commit).collect();
@@ -182,7 +221,7 @@ fn unopened(
     }
     let outputs = commits::left_alone(&commits);
     // Whoever was asked something, and answered with a signal, knows why the run does not start.
-    let ending = if process.is_given_up() { process.take().first().copied() } else { None };
+    let ending = if master.is_given_up() { master.take().first().copied() } else { None };
     let (outcome, failures) = match ending {
         Some(signal) => (Outcome::Cancelled(signal as i32), Vec::new()),
         None => (Outcome::Failed(failure.exit), vec![failure]),

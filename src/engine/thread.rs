@@ -45,6 +45,7 @@ pub(super) fn run(body: Body, mut ends: Ends, place: &Place, context: &Context, 
         (Body::Source(run), None, Some(outlet)) => run(outlet, context),
         (Body::Filter(run), Some(inlet), Some(outlet)) => run(inlet, outlet, context),
         (Body::Sink(run), Some(inlet), None) => run(inlet, context),
+        (Body::Server(run), None, None) => run(context),
         _ => Err(Fault { exit: Exit::Internal, ..Fault::failed("the plan gave it the wrong ends") }.into()),
     }));
     let ended = match result {

@@ -1,7 +1,7 @@
 //! The links of a plan, and the loose ends that its stages are going to hold.
 //! Opens no file and starts no thread.
 
-use super::process::Process;
+use super::orders::Master;
 use super::shared::{Branch, Scopes, Shared};
 use super::thread::Ends;
 use crate::flow::{Alarm, Inlet, Link, Outlet, Pool, Scheme, StageGauge, Upstream};
@@ -20,7 +20,11 @@ pub(super) struct Loose {
 ///
 /// # Errors
 /// When the process has no descriptors left.
-pub(super) fn wire(plan: &Plan, process: &Process, scheme: Arc<Scheme>) -> io::Result<(Shared, Vec<Loose>)> {
+pub(super) fn wire(
+    plan: &Plan,
+    master: &Master<'_>,
+    scheme: Arc<Scheme>,
+) -> io::Result<(Shared, Vec<Loose>)> {
     let pool = Pool::new(plan.chunk_bytes);
     let mut alarms: Vec<Arc<Alarm>> = Vec::with_capacity(plan.stages.len());
     for planned in &plan.stages {
@@ -39,7 +43,7 @@ pub(super) fn wire(plan: &Plan, process: &Process, scheme: Arc<Scheme>) -> io::R
         let writer_alarm = has_one_output.then(|| Arc::clone(&alarms[planned.from]));
         let reader_alarm = Some(Arc::clone(&alarms[planned.to]));
         let (writer, reader, link) =
-            Link::open(planned.bounds, Arc::clone(&process.clock), writer_alarm, reader_alarm);
+            Link::open(planned.bounds, Arc::clone(master.clock()), writer_alarm, reader_alarm);
         links.push(link);
         writers.push(Some(writer));
         readers.push(Some(reader));
@@ -62,10 +66,10 @@ pub(super) fn wire(plan: &Plan, process: &Process, scheme: Arc<Scheme>) -> io::R
         loose.push(Loose { main, branches: outlets.collect() });
     }
     let gauges = plan.stages.iter().map(|_| Arc::new(StageGauge::default())).collect();
-    let clock = Arc::clone(&process.clock);
+    let clock = Arc::clone(master.clock());
     let started_nanos = clock.now_nanos();
-    let ending = Arc::new(Alarm::new()?);
-    Ok((Shared { clock, scheme, started_nanos, links, gauges, alarms, ending }, loose))
+    let ending = master.ending()?;
+    Ok((Shared { clock, scheme, started_nanos, links, gauges, alarms, ending, server: None }, loose))
 }
 
 /// Which failures take which stages with them.

@@ -24,6 +24,13 @@ pub enum Woken {
     Timeout,
 }
 
+impl AsFd for Alarm {
+    /// Readable when it has been rung.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.event.as_fd()
+    }
+}
+
 impl Alarm {
     /// A silent bell.
     ///

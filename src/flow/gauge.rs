@@ -1,7 +1,7 @@
 //! The counters of a link and of a stage: written where the thing happens, read by anybody at any time.
 //! Knows nothing of who reads them; a reading never makes the data path wait.
 
-use super::reading::{LinkReading, StageReading};
+use super::reading::{LinkReading, ServerReading, StageReading};
 use std::fs::File;
 use std::io::Read;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering, fence};
@@ -276,6 +276,69 @@ impl StageGauge {
             bytes_read: self.bytes_read.load(Ordering::Relaxed),
             bytes_written: self.bytes_written.load(Ordering::Relaxed),
             medium: Medium::ALL.get(medium).copied().unwrap_or_default(),
+        }
+    }
+}
+
+/// The counters of a server.
+#[derive(Debug, Default)]
+pub struct ServerGauge {
+    connections: AtomicU64,
+    connections_open: AtomicU64,
+    runs: AtomicU64,
+    runs_open: AtomicU64,
+    runs_failed: AtomicU64,
+    /// What all runs took from their peers, and gave to them.
+    bytes_read: AtomicU64,
+    bytes_written: AtomicU64,
+}
+
+impl ServerGauge {
+    /// A connection was accepted.
+    pub fn connection_begins(&self) {
+        self.connections.fetch_add(1, Ordering::Relaxed);
+        self.connections_open.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A connection is closed.
+    pub fn connection_ends(&self) {
+        self.connections_open.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// A run begins.
+    pub fn run_begins(&self) {
+        self.runs.fetch_add(1, Ordering::Relaxed);
+        self.runs_open.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A run ends, in failure or not.
+    pub fn run_ends(&self, has_failed: bool) {
+        self.runs_failed.fetch_add(u64::from(has_failed), Ordering::Relaxed);
+        self.runs_open.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Bytes that came from a peer.
+    pub fn read(&self, bytes: u64) {
+        self.bytes_read.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Bytes that went to a peer.
+    pub fn wrote(&self, bytes: u64) {
+        self.bytes_written.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// The counters as they stand; each by itself.
+    pub fn reading(&self) -> ServerReading {
+        let value = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        ServerReading {
+            connections: value(&self.connections),
+            connections_open: value(&self.connections_open),
+            runs: value(&self.runs),
+            runs_open: value(&self.runs_open),
+            runs_failed: value(&self.runs_failed),
+            bytes_read: value(&self.bytes_read),
+            bytes_written: value(&self.bytes_written),
+            busiest: Vec::new(),
         }
     }
 }

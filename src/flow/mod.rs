@@ -25,9 +25,11 @@ mod workers;
 pub use alarm::{Alarm, Woken};
 pub use chunk::{CHUNK_BYTES, Chunk, Extent, PAGE_BYTES, Parcel, Pool};
 pub use clock::Clock;
-pub use gauge::{Episodes, LinkGauge, Medium, StageGauge};
+pub use gauge::{Episodes, LinkGauge, Medium, ServerGauge, StageGauge};
 pub use inlet::Inlet;
 pub use link::{Bounds, Closed, Link, LinkReader, LinkWriter, Upstream};
 pub use outlet::Outlet;
-pub use reading::{LinkInfo, LinkReading, Reading, Scheme, Share, StageInfo, StageReading};
+pub use reading::{
+    LinkInfo, LinkReading, Reading, RunReading, Scheme, ServerReading, Share, StageInfo, StageReading,
+};
 pub use workers::{Ordered, Workers};

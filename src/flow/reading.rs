@@ -72,8 +72,40 @@ pub struct Reading {
     pub stages: Vec<StageReading>,
     /// As [`Scheme::links`].
     pub links: Vec<LinkReading>,
+    /// For a server.
+    pub server: Option<ServerReading>,
     /// The same, as it is told to whoever wants to name things.
     pub scheme: Arc<Scheme>,
+}
+
+/// A server's counters at one moment.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct ServerReading {
+    /// Accepted so far.
+    pub connections: u64,
+    /// Open now.
+    pub connections_open: u64,
+    /// Runs so far: one for each connection, or for each request on it.
+    pub runs: u64,
+    /// Going on now.
+    pub runs_open: u64,
+    /// Failed so far.
+    pub runs_failed: u64,
+    /// Taken from peers.
+    pub bytes_read: u64,
+    /// Given to peers.
+    pub bytes_written: u64,
+    /// The runs going on that have moved most, the first one most of all.
+    pub busiest: Vec<RunReading>,
+}
+
+/// One run of a server at one moment.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct RunReading {
+    /// Who it is for.
+    pub name: String,
+    /// Its counters.
+    pub reading: Reading,
 }
 
 /// A link's counters at one moment.

@@ -106,7 +106,8 @@ pub fn usage(entry: &Entry) -> String {
     let usage = usage.strip_prefix("Usage: ").unwrap_or(&usage);
     match entry.groups {
         Groups::Branches if !usage.contains('{') => format!("{usage} [{{ CHAIN }}]..."),
-        Groups::Branches | Groups::None => usage.to_string(),
+        Groups::Served if !usage.contains('{') => format!("{usage} {{ CHAIN }}"),
+        Groups::Branches | Groups::Served | Groups::None => usage.to_string(),
     }
 }
 

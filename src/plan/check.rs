@@ -16,6 +16,8 @@ pub(super) struct Checked {
     /// Whether it counts among the stages of the text; a branch that an argument stands for does not.
     pub(super) is_written: bool,
     pub(super) branches: Vec<Vec<Checked>>,
+    /// For a server: the chain that it runs, and its calls.
+    pub(super) served: Option<(Chain, Vec<Checked>)>,
 }
 
 /// The stages that an implied source and an implied sink are.
@@ -24,7 +26,7 @@ const IMPLIED_SINK: &str = "stdout";
 
 /// Checks `chain` and everything in its groups.
 pub(super) fn check(chain: &Chain, table: &'static [Entry]) -> Result<Vec<Checked>, Refusal> {
-    let mut checker = Checker { table, mistakes: Vec::new(), help: None };
+    let mut checker = Checker { table, mistakes: Vec::new(), help: None, groups: 0 };
     let checked = checker.top(chain);
     if let Some(help) = checker.help {
         return Err(Refusal::Help(help));
@@ -38,7 +40,7 @@ pub(super) fn check(chain: &Chain, table: &'static [Entry]) -> Result<Vec<Checke
 
 /// Every name in `chain`, groups included, that no stage of `table` has.
 pub fn unknown_names(chain: &Chain, table: &'static [Entry]) -> Vec<Mistake> {
-    let checker = Checker { table, mistakes: Vec::new(), help: None };
+    let checker = Checker { table, mistakes: Vec::new(), help: None, groups: 0 };
     let mut mistakes = Vec::new();
     let mut chains = vec![chain];
     while let Some(chain) = chains.pop() {
@@ -59,6 +61,8 @@ struct Checker {
     table: &'static [Entry],
     mistakes: Vec<Mistake>,
     help: Option<String>,
+    /// How many groups what is looked at stands in, as far as a server may not.
+    groups: usize,
 }
 
 impl Checker {
@@ -71,6 +75,9 @@ impl Checker {
             return Vec::new();
         }
         let roles = self.roles(chain);
+        if let Some(at) = roles.iter().position(|role| *role == Some(Role::Server)) {
+            return self.server(chain, at);
+        }
         for at in 0..chain.calls.len() {
             self.position(chain, &roles, at);
         }
@@ -88,6 +95,43 @@ impl Checker {
         stages
     }
 
+    /// A chain in which a server stands, as it may only by itself, and in no group.
+    fn server(&mut self, chain: &Chain, at: usize) -> Vec<Checked> {
+        let call = &chain.calls[at];
+        let name = printable(call.name.bytes());
+        if self.groups > 0 {
+            self.mistakes.push(
+                Mistake::error(call.span.clone(), format!("`{name}` cannot stand in a group"))
+                    .label("a server begins on its own"),
+            );
+        } else if chain.calls.len() > 1 {
+            let others = chain.calls.iter().enumerate().filter(|(other, _)| *other != at);
+            let others: Vec<String> = others.map(|(_, call)| text_of(call)).collect();
+            self.mistakes.push(
+                Mistake::error(call.span.clone(), format!("`{name}` stands alone"))
+                    .label("it runs a chain of its own for each connection")
+                    .help(format!("put the other stages into its braces: `{{ {} }}`", others.join(" | "))),
+            );
+        }
+        chain.calls.iter().filter_map(|call| self.call(call)).collect()
+    }
+
+    /// The chain of a server: one at most, and an empty one is none.
+    fn served(&mut self, groups: &[&Group]) -> Option<(Chain, Vec<Checked>)> {
+        for group in groups.iter().skip(1) {
+            self.mistakes.push(
+                Mistake::error(group.span.clone(), "a server runs one chain")
+                    .label("a second one")
+                    .help("to do two things with what comes, copy it: `tee { CHAIN } | …`"),
+            );
+        }
+        let chain = groups.first().map(|group| &group.chain).filter(|chain| !chain.calls.is_empty())?;
+        self.groups += 1;
+        let checked = self.top(chain);
+        self.groups -= 1;
+        Some((chain.clone(), checked))
+    }
+
     fn branch(&mut self, of: &Call, group: &Group) -> Vec<Checked> {
         let (chain, name) = (&group.chain, printable(of.name.bytes()));
         let Some(last) = chain.calls.last() else {
@@ -99,6 +143,12 @@ impl Checker {
             return Vec::new();
         };
         let roles = self.roles(chain);
+        if let Some(at) = roles.iter().position(|role| *role == Some(Role::Server)) {
+            self.groups += 1;
+            let checked = self.server(chain, at);
+            self.groups -= 1;
+            return checked;
+        }
         for at in 0..chain.calls.len() {
             if at == 0 && roles[0] == Some(Role::Source) {
                 let first = &chain.calls[0];
@@ -141,9 +191,14 @@ impl Checker {
         let entry = self.table.iter().find(|entry| entry.name == name);
         let stage = entry.and_then(|entry| Some((entry, parse(entry, &Written::implied()).ok()?)));
         match stage {
-            Some((entry, Parsed::Stage(stage))) => {
-                Some(Checked { entry, stage, span: None, is_written: false, branches: Vec::new() })
-            }
+            Some((entry, Parsed::Stage(stage))) => Some(Checked {
+                entry,
+                stage,
+                span: None,
+                is_written: false,
+                branches: Vec::new(),
+                served: None,
+            }),
             _ => {
                 self.mistakes.push(missing());
                 None
@@ -227,6 +282,7 @@ impl Checker {
                 branches.push((group.span.start, self.branch(call, group)));
             }
         }
+        let served = if entry.groups == Groups::Served { self.served(&groups) } else { None };
         let stage = match parse(entry, &Written::of(entry, call, &words)) {
             Ok(Parsed::Stage(stage)) => stage,
             Ok(Parsed::Help(text)) => {
@@ -250,9 +306,16 @@ impl Checker {
                     .help(format!("give it at least one: `{} {{ gzip | write FILE.gz }}`", entry.name)),
             );
         }
+        if entry.groups == Groups::Served && served.is_none() && stage.needs_a_chain() {
+            self.mistakes.push(
+                Mistake::error(call.span.clone(), format!("`{}` has no chain to run", entry.name))
+                    .label("nothing is done for a connection")
+                    .help(format!("give it one: `{} {{ upper }}`", text_of(call))),
+            );
+        }
         branches.sort_by_key(|(start, _)| *start);
         let branches = branches.into_iter().map(|(_, branch)| branch).collect();
-        Some(Checked { entry, stage, span: Some(call.span.clone()), is_written: true, branches })
+        Some(Checked { entry, stage, span: Some(call.span.clone()), is_written: true, branches, served })
     }
 
     /// A branch that stands for an argument: a single sink.
@@ -261,9 +324,14 @@ impl Checker {
         let entry = self.table.iter().find(|entry| entry.name.as_bytes() == name);
         let parsed = entry.map(|entry| (entry, parse(entry, &Written::argument(entry, arguments, &span))));
         match parsed {
-            Some((entry, Ok(Parsed::Stage(stage)))) => {
-                Some(Checked { entry, stage, span: Some(span), is_written: false, branches: Vec::new() })
-            }
+            Some((entry, Ok(Parsed::Stage(stage)))) => Some(Checked {
+                entry,
+                stage,
+                span: Some(span),
+                is_written: false,
+                branches: Vec::new(),
+                served: None,
+            }),
             Some((_, Err(mistake))) => {
                 self.mistakes.push(*mistake);
                 None

@@ -12,14 +12,7 @@ pub fn dry_run(plan: &Plan, facts: &Facts) -> String {
         return format!("nothing to do: {name} is there already\n");
     }
     let mut text = String::new();
-    for at in 0..plan.stages.len() {
-        link_line(&mut text, plan, at);
-        // Both rows of a duplex are one stage.
-        if plan.stages[at].outward.is_some() {
-            continue;
-        }
-        stage_line(&mut text, &plan.stages[at]);
-    }
+    stages(&mut text, plan, 0);
     text.push('\n');
     if let Some(bytes) = facts.total_bytes {
         line(&mut text, &format!("input: {}", size(bytes)));
@@ -49,25 +42,43 @@ pub fn dry_run(plan: &Plan, facts: &Facts) -> String {
     text
 }
 
+/// A line for each stage and each link, those of a server's chain with it.
+fn stages(text: &mut String, plan: &Plan, depth: usize) {
+    for at in 0..plan.stages.len() {
+        link_line(text, plan, at, depth);
+        // Both rows of a duplex are one stage.
+        if plan.stages[at].outward.is_some() {
+            continue;
+        }
+        stage_line(text, &plan.stages[at], depth);
+        if let Some(served) = &plan.stages[at].served {
+            let words = format!("     {}for each connection:", indent(depth + 1));
+            line(text, &words);
+            stages(text, &served.plan, depth + 1);
+        }
+    }
+}
+
 fn line(text: &mut String, words: &str) {
     text.push_str(words);
     text.push('\n');
 }
 
-fn indent(planned: &Planned) -> String {
-    "    ".repeat(planned.depth)
+fn indent(depth: usize) -> String {
+    "    ".repeat(depth)
 }
 
-fn stage_line(text: &mut String, planned: &Planned) {
+fn stage_line(text: &mut String, planned: &Planned, depth: usize) {
     let number = planned.number.map_or_else(|| "-".to_string(), |number| number.to_string());
-    let words = format!("{number:>3}  {}{} {}", indent(planned), planned.name, planned.label);
+    let words = format!("{number:>3}  {}{} {}", indent(depth + planned.depth), planned.name, planned.label);
     line(text, words.trim_end());
 }
 
 /// The link that the stage at `at` reads.
-fn link_line(text: &mut String, plan: &Plan, at: usize) {
+fn link_line(text: &mut String, plan: &Plan, at: usize, depth: usize) {
     let Some(link) = plan.stages[at].input.map(|link| &plan.links[link]) else { return };
-    let mut words = format!("     {}| {}", indent(&plan.stages[at]), size(link.bounds.high_bytes as u64));
+    let mut words =
+        format!("     {}| {}", indent(depth + plan.stages[at].depth), size(link.bounds.high_bytes as u64));
     // Writing to a string cannot fail.
     if link.bounds.start_bytes > 0 {
         let _ = write!(words, ", waits for {} after it ran empty", size(link.bounds.start_bytes as u64));

@@ -2,25 +2,31 @@
 //! Finds no mistakes: what comes here is right.
 
 use super::check::Checked;
-use super::{LinkPlan, Plan, Planned, Settings};
+use super::{LinkPlan, Plan, Planned, Recipe, Served, Settings};
 use crate::flow::Bounds;
-use crate::stage::{Body, Opening, Peer, Stage};
+use crate::stage::{Body, Entry, Opening, Peer, Stage};
 
-/// Lays the chain out.
-pub(super) fn lay_out(chain: Vec<Checked>, settings: Settings) -> Plan {
+/// Lays the chain out; `written` stages of the text stand before it.
+pub(super) fn lay_out(
+    chain: Vec<Checked>,
+    table: &'static [Entry],
+    settings: Settings,
+    written: usize,
+) -> Plan {
     let plan = Plan {
         stages: Vec::new(),
         links: Vec::new(),
         chunk_bytes: settings.chunk_bytes,
         warnings: Vec::new(),
     };
-    let mut layout = Layout { plan, settings, written: 0 };
+    let mut layout = Layout { plan, table, settings, written };
     layout.chain(chain, 0, None);
     layout.plan
 }
 
 struct Layout {
     plan: Plan,
+    table: &'static [Entry],
     settings: Settings,
     /// Stages of the text so far.
     written: usize,
@@ -31,7 +37,7 @@ impl Layout {
     fn chain(&mut self, chain: Vec<Checked>, depth: usize, parent: Option<usize>) {
         let mut before = None;
         for checked in chain {
-            let Checked { entry, stage, span, is_written, branches } = checked;
+            let Checked { entry, stage, span, is_written, branches, served } = checked;
             self.written += usize::from(is_written);
             let at = self.plan.stages.len();
             self.plan.stages.push(Planned {
@@ -46,6 +52,7 @@ impl Layout {
                 returns: None,
                 outward: None,
                 compressed_by: None,
+                served: None,
                 entry,
                 stage,
             });
@@ -62,6 +69,19 @@ impl Layout {
             }
             for branch in branches {
                 self.chain(branch, depth + 1, Some(at));
+            }
+            if let Some((chain, checked)) = served {
+                let settings = self.settings.for_a_connection();
+                let plan = lay_out(checked, self.table, settings, self.written);
+                let recipe = Recipe { chain, table: self.table, settings, written: self.written };
+                let served = Served { plan: Box::new(plan), recipe };
+                self.written += served
+                    .plan
+                    .stages
+                    .iter()
+                    .filter(|planned| planned.number.is_some() && planned.outward.is_none())
+                    .count();
+                self.plan.stages[at].served = Some(served);
             }
             before = Some(self.way_back(at).unwrap_or(at));
         }
@@ -82,6 +102,7 @@ impl Layout {
             outputs: Vec::new(),
             returns: None,
             outward: Some(at),
+            served: None,
             stage: Box::new(WayBack),
             ..*outward
         };

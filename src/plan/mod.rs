@@ -67,10 +67,42 @@ pub struct Planned {
     pub outward: Option<usize>,
     /// The stage that compressed or encrypted the bytes it is given, if they still are, and no text.
     pub compressed_by: Option<usize>,
+    /// For a server: the chain that it runs.
+    pub served: Option<Served>,
     /// Its row of the stage table.
     pub entry: &'static Entry,
     /// What will be opened.
     pub stage: Box<dyn Stage>,
+}
+
+/// The chain that a server runs for each connection.
+#[derive(Debug)]
+pub struct Served {
+    /// As it was checked, for whoever looks at it: the runs have plans of their own.
+    pub plan: Box<Plan>,
+    /// How to make their plans.
+    pub recipe: Recipe,
+}
+
+/// What it takes to make the plan of a chain that is right, again and again.
+#[derive(Debug, Clone)]
+pub struct Recipe {
+    chain: Chain,
+    table: &'static [Entry],
+    settings: Settings,
+    /// How many stages of the text stand before it.
+    written: usize,
+}
+
+impl Recipe {
+    /// A plan for one run.
+    ///
+    /// # Errors
+    /// None but those that making the first one would have had.
+    pub fn plan(&self) -> Result<Plan, Refusal> {
+        let checked = check::check(&self.chain, self.table)?;
+        Ok(layout::lay_out(checked, self.table, self.settings, self.written))
+    }
 }
 
 /// A link to be made.
@@ -103,6 +135,8 @@ pub enum Refusal {
 }
 
 const BUFFER_BYTES: usize = 1024 * 1024;
+/// The same for each of the runs of a server.
+const CONNECTION_BUFFER_BYTES: usize = 256 * 1024;
 /// A link holds at least this many chunks, so that both its ends can work at once.
 const CHUNKS_PER_LINK: usize = 4;
 
@@ -112,6 +146,13 @@ impl Settings {
         let buffer_bytes = usize::try_from(buffer_bytes).unwrap_or(usize::MAX).max(1);
         let pages = (buffer_bytes / CHUNKS_PER_LINK / PAGE_BYTES).max(1);
         Settings { buffer_bytes, chunk_bytes: CHUNK_BYTES.min(pages.saturating_mul(PAGE_BYTES)) }
+    }
+}
+
+impl Settings {
+    /// Links for one of many runs at once.
+    fn for_a_connection(self) -> Settings {
+        Settings::with_buffer(self.buffer_bytes.min(CONNECTION_BUFFER_BYTES) as u64)
     }
 }
 
@@ -128,7 +169,7 @@ impl Plan {
     /// Every mistake of the chain at once; or the help that one of its stages was asked for.
     pub fn new(chain: &Chain, table: &'static [Entry], settings: Settings) -> Result<Plan, Refusal> {
         let checked = check::check(chain, table)?;
-        let mut plan = layout::lay_out(checked, settings);
+        let mut plan = layout::lay_out(checked, table, settings, 0);
         let mistakes = rules::broken(&plan);
         if !mistakes.is_empty() {
             return Err(Refusal::Mistakes(mistakes));

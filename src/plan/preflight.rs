@@ -70,6 +70,7 @@ pub fn preflight(plan: &Plan, streams: &Streams, size_hint: Option<u64>) -> Resu
         for touch in plan.stages[stage].stage.touches() {
             flight.touch(stage, touch);
         }
+        flight.served(stage);
     }
     flight.meetings();
     flight.room(&plan.sizes(known));
@@ -154,6 +155,19 @@ impl<'a> Flight<'a> {
             Touch::Send(name) => {
                 self.facts.outputs.push(OutputFact { stage, name, fate: Fate::Peer, identity: None });
             }
+        }
+    }
+
+    /// The chain of a server. Its standard streams are none of ours, and what it writes appears again and again.
+    fn served(&mut self, stage: usize) {
+        let Some(served) = &self.plan.stages[stage].served else { return };
+        match preflight(&served.plan, &Streams::default(), None) {
+            Ok(facts) => self.facts.notices.extend(facts.notices),
+            Err(problems) => self.problems.extend(problems.into_iter().map(|problem| {
+                let place = problem.stage.map(|inner| format!("{}: ", served.plan.place(inner)));
+                let message = format!("{}{}", place.unwrap_or_default(), problem.message);
+                Problem { stage: Some(stage), message, ..problem }
+            })),
         }
     }
 

@@ -16,6 +16,8 @@ pub(super) fn broken(plan: &Plan) -> Vec<Mistake> {
         mistakes.extend(never_appears(source, planned));
         mistakes.extend(takes_after_no_file(source, planned));
     }
+    let served = plan.stages.iter().filter_map(|planned| planned.served.as_ref());
+    mistakes.extend(served.flat_map(|served| broken(&served.plan)));
     mistakes
 }
 

@@ -38,6 +38,11 @@ pub(super) fn look_for(plan: &mut Plan) {
     // For what each stage gives: the stage that will know at its end whether it is the right thing.
     let mut doubts: Vec<Option<usize>> = Vec::with_capacity(plan.stages.len());
     for at in 0..plan.stages.len() {
+        if let Some(served) = &mut plan.stages[at].served {
+            look_for(&mut served.plan);
+            let found = std::mem::take(&mut served.plan.warnings);
+            plan.warnings.extend(found);
+        }
         let given = plan.writer_of(at).map_or_else(|| source(plan, at), |from| contents[from].clone());
         if let Content::Compressed(by) | Content::Encrypted(by) = given {
             plan.stages[at].compressed_by = Some(by).filter(|&by| !plan.stages[by].stage.gives_text());

@@ -16,6 +16,8 @@ pub enum Role {
     Filter,
     /// Last: no output.
     Sink,
+    /// Alone: it runs a chain of its own for each connection.
+    Server,
 }
 
 /// What a stage does to the kind of its bytes, as far as a warning depends on it.
@@ -46,6 +48,8 @@ pub enum Groups {
     None,
     /// Each is a branch that gets a copy of the stage's input.
     Branches,
+    /// One at most: a chain that is run for each connection, whose standard streams are the connection. Only for a server.
+    Served,
 }
 
 /// Whether a filter talks to a peer that both takes and gives bytes. Such a filter is a duplex: it has two threads, one for
@@ -189,6 +193,11 @@ pub trait Stage: Send {
         Vec::new()
     }
 
+    /// For a server: whether it needs a chain to run.
+    fn needs_a_chain(&self) -> bool {
+        true
+    }
+
     /// Whether a failure in one of its branches leaves the others and the chain running (the run still exits 1).
     fn outlives_its_branches(&self) -> bool {
         false
@@ -239,6 +248,7 @@ pub trait Stage: Send {
 type Give = Box<dyn FnOnce(&mut Outlet, &Context) -> anyhow::Result<()> + Send>;
 type Change = Box<dyn FnOnce(&mut Inlet, &mut Outlet, &Context) -> anyhow::Result<()> + Send>;
 type Take = Box<dyn FnOnce(&mut Inlet, &Context) -> anyhow::Result<()> + Send>;
+type Serve = Box<dyn FnOnce(&Context) -> anyhow::Result<()> + Send>;
 
 /// What runs on a stage's thread. It returns when its output is complete; an error in it fails the run.
 ///
@@ -251,6 +261,8 @@ pub enum Body {
     Filter(Change),
     /// Takes bytes.
     Sink(Take),
+    /// Runs a chain of its own for each connection.
+    Server(Serve),
     /// Both ways to a peer and back, each on a thread of its own.
     Duplex {
         /// Gives the peer what comes in. When it returns well, the peer has been told of the end.
@@ -276,6 +288,11 @@ impl Body {
     /// A sink.
     pub fn sink(run: impl FnOnce(&mut Inlet, &Context) -> anyhow::Result<()> + Send + 'static) -> Self {
         Body::Sink(Box::new(run))
+    }
+
+    /// A server.
+    pub fn server(run: impl FnOnce(&Context) -> anyhow::Result<()> + Send + 'static) -> Self {
+        Body::Server(Box::new(run))
     }
 
     /// A filter with a peer.

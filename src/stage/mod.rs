@@ -73,6 +73,9 @@ mod read;
 mod replace;
 #[cfg(feature = "age")]
 mod secret;
+mod serve;
+mod server;
+mod serving;
 mod spool;
 mod stdin;
 mod stdout;
@@ -116,7 +119,9 @@ pub use contract::{
 
 pub use fault::{Fault, ReaderGone};
 pub use notes::Notes;
+pub use opening::GivenEnds;
 pub use outside::input::{NOT_READ, Removal, Removed, SourceFile};
+pub use serving::{Ends, Orders, Served, Template};
 
 /// The environment variable that may hold a passphrase. It is weir's own: no child inherits it.
 const PASSPHRASE_VARIABLE: &str = "WEIR_PASSPHRASE";
@@ -159,6 +164,7 @@ pub const TABLE: &[Entry] = &[
     read::ENTRY,
     #[cfg(feature = "text")]
     replace::ENTRY,
+    serve::ENTRY,
     spool::ENTRY,
     stdin::ENTRY,
     stdout::ENTRY,

@@ -1,9 +1,10 @@
 //! What a stage may use, and what it says of itself, while it opens.
 //! Opens nothing by itself.
 
-use super::contract::Commit;
+use super::contract::{Body, Commit};
 use super::notes::Notes;
 use super::outside::input::{Removal, SourceFile};
+use super::serving::Template;
 use crate::flow::Outlet;
 use std::fmt;
 use std::os::fd::OwnedFd;
@@ -30,6 +31,29 @@ pub struct Registered {
     pub notes: Notes,
 }
 
+/// What stands for the standard streams of a run, until a stage takes it.
+pub struct GivenEnds {
+    /// A [`Body::Source`].
+    pub stdin: Option<Body>,
+    /// A [`Body::Sink`].
+    pub stdout: Option<Body>,
+    /// What tells, by an error or a hang-up, that nobody wants more of it.
+    pub reader: Option<OwnedFd>,
+}
+
+impl fmt::Debug for GivenEnds {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (stdin, stdout) = (self.stdin.is_some(), self.stdout.is_some());
+        formatter.debug_struct("GivenEnds").field("stdin", &stdin).field("stdout", &stdout).finish()
+    }
+}
+
+impl fmt::Debug for dyn Template {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Template")
+    }
+}
+
 /// What a stage may use while it opens.
 #[derive(Debug)]
 pub struct Opening<'a> {
@@ -37,6 +61,9 @@ pub struct Opening<'a> {
     pub umask: u32,
     /// The outlets of the stage's branches, in order; a stage with groups takes them.
     pub branches: Vec<Outlet>,
+    /// For a server: its chain.
+    pub template: Option<Arc<dyn Template>>,
+    ends: Option<&'a mut GivenEnds>,
     /// Whether the stage will have an inlet. A filter with a peer may stand where a source does.
     pub has_input: bool,
     source: Option<Arc<SourceFile>>,
@@ -59,6 +86,8 @@ impl<'a> Opening<'a> {
         Opening {
             umask,
             branches,
+            template: None,
+            ends: None,
             has_input: true,
             source: None,
             file_of_bytes: None,
@@ -72,6 +101,30 @@ impl<'a> Opening<'a> {
     pub fn with_input(mut self, has_input: bool) -> Self {
         self.has_input = has_input;
         self
+    }
+
+    /// The same, in a run between the ends of a connection, which stand for its standard streams.
+    #[must_use]
+    pub fn between(mut self, ends: Option<&'a mut GivenEnds>) -> Self {
+        self.ends = ends;
+        self
+    }
+
+    /// Whether the standard streams of the process are not those of the run.
+    pub fn has_given_ends(&self) -> bool {
+        self.ends.is_some()
+    }
+
+    /// In a run between the ends of a connection: what stands for standard input. There is one, which is given once.
+    pub fn take_given_stdin(&mut self) -> Option<Body> {
+        self.ends.as_mut()?.stdin.take()
+    }
+
+    /// In a run between the ends of a connection: what stands for standard output.
+    pub fn take_given_stdout(&mut self) -> Option<Body> {
+        let ends = self.ends.as_mut()?;
+        self.registered.streams.extend(ends.reader.take());
+        ends.stdout.take()
     }
 
     /// The same, in a run that reads `source`.

@@ -1,11 +1,13 @@
 //! `read`: files one after another.
 
 use super::arguments::PathArgument;
-use super::contract::{Body, Entry, Example, Opening, Role, Stage, Touch};
+use super::contract::{Body, Context, Entry, Example, Opening, Role, Stage, Touch};
+use super::fault::Fault;
 use super::outside::follow::Follow;
 use super::outside::input::{Removal, SourceFile};
-use super::outside::origin::Origin;
+use super::outside::origin::{Origin, STDIN_NAME};
 use super::outside::standard::{is_made_up, names_stdin};
+use crate::flow::Outlet;
 use clap::error::{ContextKind, ContextValue, Error, ErrorKind};
 use clap::{ArgMatches, FromArgMatches};
 use std::fs;
@@ -67,19 +69,30 @@ fn parse(matches: &ArgMatches) -> Result<Box<dyn Stage>, Error> {
 }
 
 /// One of the files, as far as it is opened.
-#[derive(Debug)]
 enum Next {
     Opened(Origin),
     Named(PathArgument),
+    /// What stands for standard input.
+    Given(Body),
 }
 
 impl Next {
-    fn origin(self) -> anyhow::Result<Origin> {
-        match self {
-            Next::Opened(origin) => Ok(origin),
-            Next::Named(name) if names_stdin(&name) => Origin::stdin(),
-            Next::Named(name) => Origin::open(&name.path),
+    fn origin(name: &PathArgument) -> anyhow::Result<Origin> {
+        if names_stdin(name) { Origin::stdin() } else { Origin::open(&name.path) }
+    }
+
+    fn pump(self, removal: Option<&Removal>, outlet: &mut Outlet, context: &Context) -> anyhow::Result<()> {
+        let origin = match self {
+            Next::Opened(origin) => origin,
+            Next::Named(name) => Next::origin(&name)?,
+            Next::Given(Body::Source(give)) => return give(outlet, context),
+            Next::Given(_) => anyhow::bail!("internal error: what stands for standard input is no source"),
+        };
+        origin.pump(outlet, context)?;
+        if let Some(removal) = removal {
+            origin.tell_end(removal);
         }
+        Ok(())
     }
 }
 
@@ -122,9 +135,14 @@ impl Stage for Read {
         let is_only_one = self.paths.len() == 1;
         let mut queue = Vec::with_capacity(self.paths.len());
         for name in self.paths {
+            if names_stdin(&name) && opening.has_given_ends() {
+                let taken = || Fault::failed("can be read once").of(STDIN_NAME);
+                queue.push((Next::Given(opening.take_given_stdin().ok_or_else(taken)?), None));
+                continue;
+            }
             let is_fifo = !names_stdin(&name) && is_fifo(&name);
             // Opening a FIFO lets a writer go who waits for it: only when it is going to be read.
-            let origin = if is_fifo { None } else { Some(Next::Named(name.clone()).origin()?) };
+            let origin = if is_fifo { None } else { Some(Next::origin(&name)?) };
             if is_only_one && !names_stdin(&name) {
                 let metadata = origin.as_ref().and_then(|origin| origin.metadata().ok());
                 opening.reads(SourceFile { path: name.path.clone(), metadata });
@@ -139,11 +157,7 @@ impl Stage for Read {
         }
         Ok(Body::source(move |outlet, context| {
             for (next, removal) in queue {
-                let origin = next.origin()?;
-                origin.pump(outlet, context)?;
-                if let Some(removal) = removal {
-                    origin.tell_end(&removal);
-                }
+                next.pump(removal.as_deref(), outlet, context)?;
             }
             Ok(())
         }))

@@ -23,7 +23,10 @@ impl Stage for Stdin {
         Origin::stdin().ok()?.left_bytes()
     }
 
-    fn open(self: Box<Self>, _opening: &mut Opening<'_>) -> anyhow::Result<Body> {
+    fn open(self: Box<Self>, opening: &mut Opening<'_>) -> anyhow::Result<Body> {
+        if let Some(given) = opening.take_given_stdin() {
+            return Ok(given);
+        }
         let origin = Origin::stdin()?;
         Ok(Body::source(move |outlet, context| origin.pump(outlet, context)))
     }

@@ -218,6 +218,7 @@ fn run_body(
         Body::Source(run) => run(&mut outlet, context)?,
         Body::Filter(run) => run(&mut inlet, &mut outlet, context)?,
         Body::Sink(run) => run(&mut inlet, context)?,
+        Body::Server(run) => run(context)?,
         Body::Duplex { out, back } => thread::scope(|scope| {
             let out = scope.spawn(move || out(&mut inlet, context));
             let back = back(&mut outlet, context);

@@ -9,6 +9,7 @@
 //! | the stage before fails, or the run is given up | the peer sees a reset: never an end that is none |
 //! | the next stage wants no more | the connection is closed |
 
+use super::extent::send_extent;
 use super::meeting::{Awaited, Promise, meeting};
 use super::wire::Wire;
 use crate::flow::{Closed, Inlet, Medium, Outlet, Parcel};
@@ -16,7 +17,6 @@ use crate::stage::contract::{Body, Context};
 use crate::stage::fault::Fault;
 use crate::stage::outside::stream::reason;
 use crate::units;
-use nix::errno::Errno;
 use nix::poll::PollFlags;
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use std::io;
@@ -100,7 +100,12 @@ impl Line {
                         bytes = &bytes[count..];
                     }
                 }
-                Parcel::Extent(extent) => *given_bytes += send_extent(&self.wire, extent, context)?,
+                Parcel::Extent(extent) => {
+                    *given_bytes += {
+                        let wait = || context.ready(self.wire.as_fd(), PollFlags::POLLOUT);
+                        send_extent(&self.wire, extent, context, wait)?
+                    }
+                }
             }
         }
     }
@@ -118,47 +123,6 @@ impl Line {
             }
         }
     }
-}
-
-/// Sends a stretch of a file; how many bytes that were. A file that has become shorter ends the stretch.
-///
-/// # Errors
-/// Those of the socket, and of reading the file.
-pub(in crate::stage) fn send_extent(
-    wire: &Wire,
-    mut extent: crate::flow::Extent,
-    context: &Context,
-) -> io::Result<u64> {
-    let mut sent_bytes = 0;
-    while extent.length_bytes > 0 {
-        let count = match wire.send_extent(&extent, context) {
-            Ok(0) => break,
-            Ok(count) => count,
-            Err(error) if error.raw_os_error() == Some(Errno::EINVAL as i32) => copy(wire, &extent, context)?,
-            Err(error) => return Err(error),
-        };
-        if count == 0 {
-            break;
-        }
-        context.gauge().wrote(count as u64);
-        sent_bytes += count as u64;
-        extent.offset_bytes += count as u64;
-        extent.length_bytes = extent.length_bytes.saturating_sub(count as u64);
-    }
-    Ok(sent_bytes)
-}
-
-/// As much of a stretch as a buffer holds, by way of it.
-fn copy(wire: &Wire, extent: &crate::flow::Extent, context: &Context) -> io::Result<usize> {
-    let mut buffer = vec![0; 64 * 1024];
-    let length = usize::try_from(extent.length_bytes).unwrap_or(usize::MAX).min(buffer.len());
-    let offset = i64::try_from(extent.offset_bytes).map_err(|_| Errno::EOVERFLOW)?;
-    let count = nix::sys::uio::pread(&*extent.file, &mut buffer[..length], offset)?;
-    let mut bytes = &buffer[..count];
-    while !bytes.is_empty() {
-        bytes = &bytes[wire.write(bytes, context)?..];
-    }
-    Ok(count)
 }
 
 fn take(outlet: &mut Outlet, context: &Context, awaited: Awaited<Arc<Line>>) -> anyhow::Result<()> {

@@ -4,6 +4,7 @@
 pub(in crate::stage) mod address;
 pub(in crate::stage) mod both_ways;
 pub(in crate::stage) mod dial;
+pub(in crate::stage) mod extent;
 pub(in crate::stage) mod listen;
 pub(in crate::stage) mod meet_one;
 pub(in crate::stage) mod meeting;

@@ -132,19 +132,11 @@ impl Wire {
         Ok(count)
     }
 
-    /// Has the system send up to `length_bytes` of `extent` from its file; how many it sent, 0 when the file has no more.
+    /// Has the system send up to `length_bytes` of `extent` from its file; how many it sent now, 0 when the file has no more.
     ///
     /// # Errors
-    /// Those of `sendfile`: `EINVAL` where that file cannot be sent so, and for a wire under TLS; a
-    /// [`Closed`](crate::flow::Closed) when the run ends while it waits.
-    pub(in crate::stage) fn send_extent(&self, extent: &Extent, context: &Context) -> io::Result<usize> {
-        self.when_ready(PollFlags::POLLOUT, context, || self.try_send_extent(extent))
-    }
-
-    /// As [`Wire::send_extent`], without waiting.
-    ///
-    /// # Errors
-    /// Those of `sendfile`: `EAGAIN` when nothing can be taken yet.
+    /// Those of `sendfile`: `EAGAIN` when nothing can be taken yet, `EINVAL` where that file cannot be sent so, and for a wire under
+    /// TLS.
     pub(in crate::stage) fn try_send_extent(&self, extent: &Extent) -> io::Result<usize> {
         if self.is_secured() {
             return Err(Errno::EINVAL.into());

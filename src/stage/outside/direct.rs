@@ -28,6 +28,10 @@ const READER_INTERVAL: Duration = Duration::from_millis(20);
 /// # Errors
 /// Those of looking at it.
 pub(in crate::stage) fn open_stdout(opening: &mut Opening<'_>) -> anyhow::Result<Body> {
+    if opening.has_given_ends() {
+        let taken = || Fault::failed("another stage of the chain has it").of(STDOUT_NAME);
+        return Ok(opening.take_given_stdout().ok_or_else(taken)?);
+    }
     let fault = |error: io::Error| Fault::failed(reason(&error)).of(STDOUT_NAME);
     let stream = Stream::stdout().map_err(fault)?;
     watch(&stream, opening).map_err(fault)?;
