@@ -150,12 +150,10 @@ fn stage(text: &mut Roff, entry: &Entry) {
         }
         text.tagged(&form, &help);
     }
-    if !entry.examples.is_empty() {
-        let chains = entry.examples.iter().map(|example| {
-            let chain = example.chain.replace('\'', r"'\''");
-            format!("weir '{chain}'")
-        });
-        text.literal(&chains.collect::<Vec<_>>());
+    let chains = entry.chains().map(|chain| format!("weir '{}'", chain.replace('\'', r"'\''")));
+    let chains: Vec<String> = chains.collect();
+    if !chains.is_empty() {
+        text.literal(&chains);
     }
 }
 

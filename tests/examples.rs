@@ -2,6 +2,8 @@
 //! Holds no example itself: the stage table does.
 
 use crate::harness::World;
+use weir::lang::{Batch, parse};
+use weir::plan::{Plan, Settings};
 use weir::stage::TABLE;
 
 #[test]
@@ -24,6 +26,18 @@ fn every_example_gives_what_it_promises() {
             assert_eq!(ran.stdout(), example.output, "{}: {}", entry.name, example.chain);
             world.assert_names(&[]);
         }
+    }
+}
+
+#[test]
+fn every_chain_that_is_only_shown_is_sound() {
+    for (entry, chain) in TABLE.iter().flat_map(|entry| entry.shown.iter().map(move |chain| (entry, chain))) {
+        let tree = parse(chain.as_bytes()).unwrap_or_else(|mistakes| panic!("{chain}: {mistakes:?}"));
+        let batch = Batch::new(tree, Vec::new()).unwrap_or_else(|mistakes| panic!("{chain}: {mistakes:?}"));
+        let plan = Plan::new(&batch.chain(0), TABLE, Settings::default());
+        let plan = plan.unwrap_or_else(|refusal| panic!("{chain}: {refusal:?}"));
+        assert!(plan.warnings.is_empty(), "{chain}: {:?}", plan.warnings);
+        assert!(plan.stages.iter().any(|stage| stage.name == entry.name), "{chain} without {}", entry.name);
     }
 }
 

@@ -3,7 +3,7 @@
 
 use crate::diagnostic::{Mistake, printable};
 use crate::lang::{Call, Piece, Span, Word};
-use crate::stage::{DATA_MARK, Entry, Example, Groups, Stage};
+use crate::stage::{DATA_MARK, Entry, Groups, Stage};
 use clap::Command;
 use clap::error::{ContextKind, ContextValue, Error, ErrorKind};
 use std::ffi::OsString;
@@ -112,7 +112,7 @@ pub fn usage(entry: &Entry) -> String {
 
 /// The help of a stage, with its examples.
 pub fn help(entry: &Entry) -> String {
-    let examples = entry.examples.iter().map(example).collect::<String>();
+    let examples = entry.chains().map(example).collect::<String>();
     let mut command = entry.command().term_width(100).override_usage(usage(entry));
     if !examples.is_empty() {
         command = command.after_long_help(format!("Examples:\n{}", examples.trim_end()));
@@ -120,8 +120,8 @@ pub fn help(entry: &Entry) -> String {
     command.render_long_help().to_string()
 }
 
-fn example(example: &Example) -> String {
-    format!("  weir '{}'\n", example.chain.replace('\'', r"'\''"))
+fn example(chain: &str) -> String {
+    format!("  weir '{}'\n", chain.replace('\'', r"'\''"))
 }
 
 /// What clap found, and all that is needed to say where.

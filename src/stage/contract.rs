@@ -82,8 +82,10 @@ pub struct Entry {
     pub groups: Groups,
     /// Whether it has a peer: only for a filter.
     pub peer: Peer,
-    /// At least one.
+    /// At least one, or one that is only shown.
     pub examples: &'static [Example],
+    /// Chains that are shown as examples and never run by the tests: they need another machine.
+    pub shown: &'static [&'static str],
     /// The option that a word of a dash and digits stands for, where they may be several: to clap `-19` is `-1 -9`.
     pub number_option: Option<&'static str>,
     pub(super) command: fn() -> clap::Command,
@@ -100,6 +102,7 @@ impl Entry {
             groups: Groups::None,
             peer: Peer::None,
             examples: &[],
+            shown: &[],
             number_option: None,
             command: T::command,
             parse: |matches| Ok(Box::new(T::from_arg_matches(matches)?)),
@@ -119,6 +122,11 @@ impl Entry {
             _ => word,
         };
         words.into_iter().enumerate().map(spelt_out).collect()
+    }
+
+    /// The chains that show it at work, run by the tests or not.
+    pub fn chains(&self) -> impl Iterator<Item = &'static str> {
+        self.examples.iter().map(|example| example.chain).chain(self.shown.iter().copied())
     }
 
     /// Its arguments, as clap knows them.

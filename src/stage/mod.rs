@@ -204,7 +204,7 @@ mod tests {
             command.clone().debug_assert();
             let summary = command.get_about().map(ToString::to_string).unwrap_or_default();
             assert!(!summary.is_empty() && !summary.ends_with('.'), "{}: summary `{summary}`", entry.name);
-            assert!(!entry.examples.is_empty(), "{} has no example", entry.name);
+            assert!(entry.chains().next().is_some(), "{} has no example", entry.name);
         }
     }
 }
