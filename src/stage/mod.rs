@@ -70,6 +70,7 @@ mod replace;
 #[cfg(feature = "age")]
 mod secret;
 mod spool;
+mod ssh;
 mod stdin;
 mod stdout;
 mod tail;
@@ -154,6 +155,7 @@ pub const TABLE: &[Entry] = &[
     #[cfg(feature = "text")]
     replace::ENTRY,
     spool::ENTRY,
+    ssh::ENTRY,
     stdin::ENTRY,
     stdout::ENTRY,
     tail::ENTRY,
