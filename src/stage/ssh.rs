@@ -4,12 +4,12 @@
 use super::arguments::{DATA_MARK, PathArgument, TextArgument};
 use super::child::command::{Given, name_of, plain, start};
 use super::child::peer::{BadEnd, Terms, body};
+use super::child::shell_words::for_a_shell;
 use super::contract::{Body, Entry, Opening, Peer, Role, Stage, Touch};
 use super::fault::Fault;
 use clap::FromArgMatches;
 use clap::error::ErrorKind;
 use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 /// The environment variable that names the program to be used for ssh.
 const PROGRAM_VARIABLE: &str = "WEIR_SSH";
@@ -53,7 +53,7 @@ pub(super) struct Ssh {
     option: Vec<TextArgument>,
 
     /// Take these exit statuses of the command for a success, too, with commas between them
-    #[arg(long, value_name = "CODE", value_delimiter = ',', value_parser = clap::value_parser!(u8).range(..255))]
+    #[arg(long, value_name = "CODE", value_delimiter = ',', value_parser = clap::value_parser!(u8).range(..=254))]
     ok: Vec<u8>,
 
     /// The machine, as in `HOST`, `USER@HOST`, or a name out of your ssh configuration
@@ -105,58 +105,6 @@ fn jumps(text: &str) -> Result<String, String> {
     Ok(hosts?.join(","))
 }
 
-/// Words that shells take for their own where a command is expected, spelt as a command may be.
-const RESERVED: &[&str] = &[
-    "and",
-    "begin",
-    "case",
-    "coproc",
-    "do",
-    "done",
-    "elif",
-    "else",
-    "end",
-    "esac",
-    "fi",
-    "for",
-    "foreach",
-    "function",
-    "if",
-    "in",
-    "nocorrect",
-    "not",
-    "or",
-    "repeat",
-    "select",
-    "switch",
-    "then",
-    "time",
-    "until",
-    "while",
-];
-
-/// A word that a shell reads as exactly these bytes (XCU §2.2), bare where that is clear: a command that the other machine
-/// allows by its text is the text that was typed.
-///
-/// The three signs that leave the quotes are read the same way there by shells that are not POSIX's.
-fn quoted(word: &OsStr) -> OsString {
-    let bytes = word.as_bytes();
-    let is_clear = |byte: &u8| byte.is_ascii_alphanumeric() || b"_-./:,@+".contains(byte);
-    let is_reserved = RESERVED.iter().any(|reserved| reserved.as_bytes() == bytes);
-    if !bytes.is_empty() && bytes.iter().all(is_clear) && !is_reserved {
-        return word.to_owned();
-    }
-    let mut text = vec![b'\''];
-    for &byte in bytes {
-        match byte {
-            b'\'' | b'\\' | b'!' => text.extend([b'\'', b'\\', byte, b'\'']),
-            _ => text.push(byte),
-        }
-    }
-    text.push(b'\'');
-    OsString::from_vec(text)
-}
-
 impl Ssh {
     /// The command's own name.
     fn command(&self) -> String {
@@ -185,7 +133,7 @@ impl Ssh {
         }
         // Without it ssh would look for options behind the host, too.
         call.extend(["--".into(), OsString::from(&self.host)]);
-        call.extend(plain(&self.words).iter().map(|word| quoted(word)));
+        call.extend(for_a_shell(&plain(&self.words)));
         call
     }
 }
@@ -204,7 +152,7 @@ fn fault(end: BadEnd, host: &str, command: &str) -> Fault {
     let (message, help) = match code {
         None => (format!("{name} {how}"), None),
         Some(OWN_FAILURE) if has_said_something => (
-            format!("{name} failed ({how})"),
+            format!("{name} failed (exit status {OWN_FAILURE})"),
             Some(format!(
                 "what it says is above; if none of that is its own, {command} was killed by a signal there, or ended with 255"
             )),
@@ -249,46 +197,13 @@ impl Stage for Ssh {
 
 #[cfg(test)]
 mod tests {
-    use super::{BadEnd, ENTRY, RESERVED, Ssh, fault, program, quoted};
+    use super::{BadEnd, ENTRY, Ssh, fault, program};
     use crate::stage::testing::stage;
     use clap::FromArgMatches;
     use std::ffi::{OsStr, OsString};
-    use std::os::unix::ffi::{OsStrExt, OsStringExt};
-    use std::process::Command;
 
     fn ssh(words: &[&str]) -> Result<Ssh, clap::Error> {
         Ssh::from_arg_matches(&ENTRY.command().try_get_matches_from(words)?)
-    }
-
-    #[test]
-    fn a_shell_reads_every_word_as_it_was() {
-        let mut words: Vec<Vec<u8>> = (1..=255).map(|byte| vec![byte]).collect();
-        words.extend((1..=255).map(|byte| vec![b'a', byte, byte, b'\'', byte, b' ', byte]));
-        for word in
-            ["", "$(id)", "`id`", "a b", "*", "~", "'", "''", "\\", "\\'", "!!", "-n", "a=b", "#x", "\n"]
-        {
-            words.push(word.into());
-        }
-        words.extend(RESERVED.iter().map(|word| word.as_bytes().to_vec()));
-        let line: Vec<Vec<u8>> =
-            words.iter().map(|word| quoted(OsStr::from_bytes(word)).into_vec()).collect();
-        let line = [b"printf '%s\\0' ".to_vec(), line.join(&b' ')].concat();
-        let ran = Command::new("sh").arg("-c").arg(OsString::from_vec(line)).output().unwrap();
-        let read: Vec<&[u8]> = ran.stdout.strip_suffix(b"\0").unwrap().split(|&byte| byte == 0).collect();
-        assert_eq!(read, words);
-    }
-
-    #[test]
-    fn a_word_is_bare_where_it_can_be_nothing_else() {
-        let quoted = |word: &str| quoted(OsStr::new(word)).into_string().unwrap();
-        for word in ["store", "/usr/bin/tar", "-cf", "a.b:c,d@e+f", "-"] {
-            assert_eq!(quoted(word), word);
-        }
-        assert_eq!(
-            (quoted(""), quoted("time"), quoted("a=b")),
-            ("''".into(), "'time'".into(), "'a=b'".into())
-        );
-        assert_eq!(quoted("it's!\\"), r"'it'\''s'\!''\\''");
     }
 
     #[test]
@@ -339,7 +254,7 @@ mod tests {
             "host: ssh was killed by signal 9 (KILL)"
         );
         let own = |has_said_something| told(Some(255), "ended with exit status 255", has_said_something);
-        assert_eq!(own(true), "host: ssh failed (ended with exit status 255)");
+        assert_eq!(own(true), "host: ssh failed (exit status 255)");
         assert_eq!(own(false), "host: ls was killed by a signal there, or ended with exit status 255");
     }
 
