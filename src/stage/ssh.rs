@@ -52,7 +52,7 @@ pub(super) struct Ssh {
     #[arg(short, value_name = "OPTION")]
     option: Vec<TextArgument>,
 
-    /// Take these exit statuses of the command for a success, too, with commas between them
+    /// Take these exit statuses of the command for a success, too, with commas between them; 255 is ssh's own
     #[arg(long, value_name = "CODE", value_delimiter = ',', value_parser = clap::value_parser!(u8).range(..=254))]
     ok: Vec<u8>,
 
