@@ -58,7 +58,7 @@ const LANGUAGE: &[&str] = &[
      a backslash takes the meaning from the next byte. Nothing else is expanded: no variables, no globs.",
     "A stage may take chains in braces: tee { gzip | write a.gz } passes on what it gets and gives a copy to each of them. The braces stand \
      alone as words. A branch ends with a sink.",
-    "A missing source is stdin, a missing sink is stdout. A command that begins a chain (exec) is a source itself, and is given nothing; \
+    "A missing source is stdin, a missing sink is stdout. A command that begins a chain (exec, ssh) is a source itself, and is given nothing; \
      stdin | exec CMD gives it standard input.",
     "Operands fill places in the chain: {} the operand, {/} its base name, {//} its directory, {.} without its extension, {/.} both; \
      {1} {2} take operands several at a time; {@} as a word of its own is all of them, in one run. Without {@} there is one run for each operand. \

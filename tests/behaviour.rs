@@ -25,6 +25,7 @@ mod memory;
 mod names;
 mod readme;
 mod samples;
+mod ssh;
 mod terminal;
 #[cfg(all(feature = "encode", feature = "text"))]
 mod text;

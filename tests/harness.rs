@@ -4,6 +4,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -40,6 +41,15 @@ impl World {
     pub fn with(self, name: impl AsRef<OsStr>, bytes: impl AsRef<[u8]>) -> World {
         fs::write(self.path(name), bytes).unwrap();
         self
+    }
+
+    /// A program in place of ssh, of the login shell at its other end, and of the network between them.
+    pub fn ssh_stand_in(&self) -> PathBuf {
+        let path = self.path("ssh-stand-in");
+        let script = "#!/bin/sh\nwhile [ \"$1\" != -- ]; do shift; done\nshift 2\nexec sh -c \"$*\"\n";
+        fs::write(&path, script).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        path
     }
 
     #[track_caller]

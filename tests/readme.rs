@@ -25,7 +25,8 @@ fn every_example_of_the_readme_runs() {
     let blocks = blocks();
     assert!(blocks.len() >= 9, "only {} examples found", blocks.len());
     for block in blocks {
-        let ran = world.shell(&format!("set -e\n{block}")).run();
+        // The other machine of an example is this one.
+        let ran = world.shell(&format!("set -e\n{block}")).env("WEIR_SSH", world.ssh_stand_in()).run();
         assert_eq!(ran.code(), 0, "{block}\nsaid:\n{}", ran.stderr());
     }
     assert_eq!(world.bytes("notes.txt"), b"REMEMBER THE MILK\n");

@@ -1,14 +1,15 @@
 //! `exec`: a child process as a stage, its standard input and output being the links.
 //! Knows nothing of processes: `child` starts it and sees it to its end.
 
-use super::arguments::{DATA_MARK, TextArgument};
-use super::child::command::{Given, name_of, start};
-use super::child::peer::{Terms, body};
+use super::arguments::TextArgument;
+use super::child::command::{Given, name_of, plain, start};
+use super::child::peer::{BadEnd, Terms, body};
 use super::contract::{Body, Entry, Example, Opening, Peer, Role, Stage, Touch};
+use super::fault::Fault;
 use clap::FromArgMatches;
 use clap::error::ErrorKind;
 use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStrExt;
 
 /// Run a command: it is given what comes in, and gives what goes on
 ///
@@ -56,22 +57,33 @@ fn parse(matches: &clap::ArgMatches) -> Result<Box<dyn Stage>, clap::Error> {
 }
 
 impl Exec {
-    /// The words as the command gets them. A mark may stand inside one, where an operand is glued to an option.
-    fn plain_words(&self) -> Vec<OsString> {
-        let plain = |word: &TextArgument| {
-            OsString::from_vec(word.0.as_bytes().iter().copied().filter(|&byte| byte != DATA_MARK).collect())
-        };
-        self.words.iter().map(plain).collect()
+    fn name(&self) -> String {
+        name_of(plain(&self.words).first().map_or(OsStr::new(""), OsString::as_os_str))
     }
 
-    fn name(&self) -> String {
-        name_of(self.plain_words().first().map_or(OsStr::new(""), OsString::as_os_str))
+    /// For a command that looks as if a shell was expected to read it.
+    fn shell_hint(&self) -> Option<String> {
+        let is_for_a_shell = |byte: &u8| byte.is_ascii_whitespace() || b"|&;<>()$`*?=\"'".contains(byte);
+        let is_one =
+            self.words.first().is_some_and(|command| command.0.as_bytes().iter().any(is_for_a_shell));
+        is_one.then(|| {
+            "this is one word, and no shell reads it: write `exec CMD ARG…`, or `exec sh -c '…'`".to_owned()
+        })
+    }
+}
+
+/// A bad end in words.
+fn fault(end: BadEnd) -> Fault {
+    let fault = Fault::failed(end.how).of(end.name);
+    match end.code {
+        Some(code) => fault.help(format!("if that is no failure: `exec --ok {code} …`")),
+        None => fault,
     }
 }
 
 impl Stage for Exec {
     fn label(&self) -> String {
-        self.plain_words().iter().map(|word| name_of(word)).collect::<Vec<_>>().join(" ")
+        plain(&self.words).iter().map(|word| name_of(word)).collect::<Vec<_>>().join(" ")
     }
 
     fn touches(&self) -> Vec<Touch> {
@@ -80,18 +92,19 @@ impl Stage for Exec {
 
     fn open(self: Box<Self>, opening: &mut Opening<'_>) -> anyhow::Result<Body> {
         let given = if opening.has_input { Given::Pipe } else { Given::Nothing };
-        let started = start(&self.plain_words(), given)?;
+        let started = start(&plain(&self.words), given, self.shell_hint())?;
         if opening.has_input {
             opening.cannot_be_undone(format!("what {} was given", self.name()));
         }
-        let remedy = Some("if that is no failure: `exec --ok {} …`");
-        Ok(body(started, Terms { accepted: self.ok, remedy }))
+        Ok(body(started, Terms { accepted: self.ok, fault: Box::new(fault) }))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::{ENTRY, Exec};
     use crate::stage::testing::{Ending, Trial, assert_gives, cut, stage};
+    use clap::FromArgMatches;
 
     #[test]
     fn the_bytes_come_back_as_they_are_however_they_are_cut() {
@@ -135,6 +148,16 @@ mod tests {
     fn a_child_is_not_told_an_end_that_is_none() {
         let outcome = Trial::of("exec sort").ending(Ending::Aborted).run(&[b"b\na\n"]);
         assert!(outcome.result.is_err() && outcome.output.is_empty());
+    }
+
+    #[test]
+    fn a_whole_line_of_shell_is_told_to_need_one() {
+        let hint = |words: &[&str]| {
+            let matches = ENTRY.command().get_matches_from(words);
+            Exec::from_arg_matches(&matches).unwrap().shell_hint()
+        };
+        assert!(hint(&["grep a | sort"]).unwrap().contains("exec sh -c"));
+        assert_eq!(hint(&["grep", "a | sort"]), None);
     }
 
     #[test]

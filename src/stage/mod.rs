@@ -77,6 +77,7 @@ mod serve;
 mod server;
 mod serving;
 mod spool;
+mod ssh;
 mod stdin;
 mod stdout;
 mod tail;
@@ -166,6 +167,7 @@ pub const TABLE: &[Entry] = &[
     replace::ENTRY,
     serve::ENTRY,
     spool::ENTRY,
+    ssh::ENTRY,
     stdin::ENTRY,
     stdout::ENTRY,
     tail::ENTRY,

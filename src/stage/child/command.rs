@@ -3,6 +3,7 @@
 
 use super::process::{Child, Pipes};
 use crate::diagnostic::printable;
+use crate::stage::arguments::{DATA_MARK, TextArgument};
 use crate::stage::fault::Fault;
 use crate::stage::outside::stream::{Handle, Stream, reason};
 use nix::errno::Errno;
@@ -11,7 +12,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -42,11 +43,25 @@ pub(in crate::stage) fn name_of(command: &OsStr) -> String {
     printable(command.as_bytes())
 }
 
-/// Starts the command of `words`, looked up as a shell would; no shell sees them.
+/// The words of a chain as another program gets them: without the marks of data.
+pub(in crate::stage) fn plain(words: &[TextArgument]) -> Vec<OsString> {
+    // A mark may stand inside one, where an operand is glued to an option.
+    let plain = |word: &TextArgument| {
+        OsString::from_vec(word.0.as_bytes().iter().copied().filter(|&byte| byte != DATA_MARK).collect())
+    };
+    words.iter().map(plain).collect()
+}
+
+/// Starts the command of `words`, looked up as a shell would; no shell sees them. Where there is no such command, `remedy`
+/// is what the user may do.
 ///
 /// # Errors
 /// A [`Fault`] that names the command, when it cannot be run.
-pub(in crate::stage) fn start(words: &[OsString], given: Given) -> Result<Started, Fault> {
+pub(in crate::stage) fn start(
+    words: &[OsString],
+    given: Given,
+    remedy: Option<String>,
+) -> Result<Started, Fault> {
     let (program, arguments) = words.split_first().ok_or_else(|| Fault::failed("there is no command"))?;
     let name = name_of(program);
     let stdin = match given {
@@ -56,7 +71,7 @@ pub(in crate::stage) fn start(words: &[OsString], given: Given) -> Result<Starte
     let mut command = Command::new(program);
     command.args(arguments).env_remove(crate::stage::PASSPHRASE_VARIABLE);
     command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let (child, pipes) = Child::spawn(&mut command).map_err(|error| refusal(&error, program))?;
+    let (child, pipes) = Child::spawn(&mut command).map_err(|error| refusal(&error, program, remedy))?;
     prepare(Arc::new(child), name.clone(), pipes)
         .map_err(|error| Fault::failed(format!("cannot talk to it: {}", reason(&error))).of(name))
 }
@@ -82,7 +97,7 @@ fn unblock(pipe: &impl AsFd) -> io::Result<()> {
 }
 
 /// Why there is no child, and what to do about it.
-fn refusal(error: &io::Error, program: &OsStr) -> Fault {
+fn refusal(error: &io::Error, program: &OsStr, remedy: Option<String>) -> Fault {
     let name = name_of(program);
     let file = found(program);
     let fault = |message: &str| Fault::failed(message).of(&name);
@@ -91,9 +106,9 @@ fn refusal(error: &io::Error, program: &OsStr) -> Fault {
             fault("cannot be run: what its first line names is not there").help("see its line `#!…`")
         }
         (Some(Errno::ENOENT), None) if is_path(program) => {
-            with_shell_hint(fault("no such file or directory"), program)
+            Fault { help: remedy, ..fault("no such file or directory") }
         }
-        (Some(Errno::ENOENT), None) => with_shell_hint(fault("command not found"), program),
+        (Some(Errno::ENOENT), None) => Fault { help: remedy, ..fault("command not found") },
         (Some(Errno::EACCES), Some(file)) if file.is_dir() => fault("is a directory, not a command"),
         (Some(Errno::EACCES), Some(file)) if is_path(program) => {
             fault("is not executable").help(format!("`chmod +x {}` makes it so", name_of(file.as_os_str())))
@@ -102,16 +117,6 @@ fn refusal(error: &io::Error, program: &OsStr) -> Fault {
             .help("a script needs a first line that names what runs it, as `#!/bin/sh`"),
         (Some(Errno::E2BIG), _) => fault("its arguments and the environment are too long for the system"),
         _ => fault(&format!("cannot be run: {}", reason(error))),
-    }
-}
-
-/// For a command that looks as if a shell was expected to read it.
-fn with_shell_hint(fault: Fault, program: &OsStr) -> Fault {
-    let is_for_a_shell = |byte: &u8| byte.is_ascii_whitespace() || b"|&;<>()$`*?=\"'".contains(byte);
-    if program.as_bytes().iter().any(is_for_a_shell) {
-        fault.help("this is one word, and no shell reads it: write `exec CMD ARG…`, or `exec sh -c '…'`")
-    } else {
-        fault
     }
 }
 
@@ -136,25 +141,19 @@ mod tests {
 
     fn refused(words: &[&str]) -> (String, Option<String>) {
         let words: Vec<OsString> = words.iter().map(OsString::from).collect();
-        let fault = start(&words, Given::Nothing).unwrap_err();
+        let fault = start(&words, Given::Nothing, Some("remedy".to_owned())).unwrap_err();
         (fault.to_string(), fault.help)
     }
 
     #[test]
     fn what_cannot_be_run_is_named_and_why() {
-        assert_eq!(refused(&["no-such-command"]), ("no-such-command: command not found".to_owned(), None));
-        assert_eq!(refused(&["./no/such"]).0, "./no/such: no such file or directory");
-        assert_eq!(refused(&["/dev"]).0, "/dev: is a directory, not a command");
+        let is_missing = |message: &str| (message.to_owned(), Some("remedy".to_owned()));
+        assert_eq!(refused(&["no-such-command"]), is_missing("no-such-command: command not found"));
+        assert_eq!(refused(&["./no/such"]), is_missing("./no/such: no such file or directory"));
+        assert_eq!(refused(&["/dev"]), ("/dev: is a directory, not a command".to_owned(), None));
         let long = "x".repeat(8 << 20);
         assert!(
             refused(&["true", &long]).0.starts_with("true: its arguments and the environment are too long")
         );
-    }
-
-    #[test]
-    fn a_whole_line_of_shell_is_told_to_need_one() {
-        let (message, help) = refused(&["grep a | sort"]);
-        assert_eq!(message, "\"grep a | sort\": command not found");
-        assert!(help.unwrap().contains("exec sh -c"));
     }
 }

@@ -26,7 +26,8 @@ const LEFT_BYTES_MAX: usize = 1024 * 1024;
 /// A thread that reads what a child says.
 #[derive(Debug)]
 pub(super) struct Listener {
-    thread: JoinHandle<()>,
+    /// Returns whether there was anything to read.
+    thread: JoinHandle<bool>,
     child_is_gone: Arc<Alarm>,
 }
 
@@ -45,14 +46,17 @@ impl Listener {
     }
 
     /// The child is gone: passes on what it still said, without waiting for anybody it has left behind.
-    pub(super) fn finish(self) {
+    ///
+    /// Whether it has said anything from its beginning on.
+    pub(super) fn finish(self) -> bool {
         self.child_is_gone.ring();
         // A panic in it costs the lines it had, nothing else.
-        let _ = self.thread.join();
+        self.thread.join().unwrap_or(true)
     }
 }
 
-fn listen(stderr: &File, child_is_gone: &Alarm, pass_on: &mut dyn FnMut(Vec<u8>)) {
+fn listen(stderr: &File, child_is_gone: &Alarm, pass_on: &mut dyn FnMut(Vec<u8>)) -> bool {
+    let mut has_said_something = false;
     let mut lines = Lines::default();
     let mut buffer = vec![0; READ_BYTES];
     let mut left_bytes = LEFT_BYTES_MAX;
@@ -62,6 +66,7 @@ fn listen(stderr: &File, child_is_gone: &Alarm, pass_on: &mut dyn FnMut(Vec<u8>)
         match read(stderr, &mut buffer) {
             Ok(0) => break,
             Ok(count) => {
+                has_said_something = true;
                 lines.add(&buffer[..count], pass_on);
                 left_bytes = if is_over { left_bytes.saturating_sub(count) } else { left_bytes };
             }
@@ -74,6 +79,7 @@ fn listen(stderr: &File, child_is_gone: &Alarm, pass_on: &mut dyn FnMut(Vec<u8>)
         }
     }
     lines.finish(pass_on);
+    has_said_something
 }
 
 /// Bytes to batches of whole lines.

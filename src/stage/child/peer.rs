@@ -29,13 +29,25 @@ use std::time::Duration;
 /// failed: the run may be about to be given up.
 const SAME_SIGNAL_TIME: Duration = Duration::from_millis(100);
 
-/// Which ends of a child are a success.
-#[derive(Debug, Clone, Default)]
+/// Which ends of a child are a success, and what to say of the others.
 pub(in crate::stage) struct Terms {
-    /// Beside 0, these exit statuses.
+    /// Beside 0, these exit statuses are a success.
     pub(in crate::stage) accepted: Vec<u8>,
-    /// What the user may do when it is another one, with `{}` for the status.
-    pub(in crate::stage) remedy: Option<&'static str>,
+    /// Puts a bad end into words.
+    pub(in crate::stage) fault: Box<dyn FnOnce(BadEnd) -> Fault + Send>,
+}
+
+/// How a child ended, where that is no success.
+#[derive(Debug)]
+pub(in crate::stage) struct BadEnd {
+    /// How messages call the child.
+    pub(in crate::stage) name: String,
+    /// Its exit status; `None` when a signal killed it.
+    pub(in crate::stage) code: Option<i32>,
+    /// `ended with exit status 3`, `was killed by signal 9 (KILL)`.
+    pub(in crate::stage) how: String,
+    /// Whether it has written anything to standard error.
+    pub(in crate::stage) has_said_something: bool,
 }
 
 /// What runs for a child: both ways, or the way back from one that is given nothing.
@@ -116,14 +128,23 @@ impl WayBack {
             child.end(if is_not_wanted { Patience::NOT_WANTED } else { Patience::GIVEN_UP });
         }
         let status = child.reap();
-        listener.finish();
+        let has_said_something = listener.finish();
         match ended {
             Ok(()) => {}
             Err(error) if Closed::cause_of(&error).is_some() => return Err(error.into()),
             Err(error) => return Err(fault(&error, "what it gives cannot be read").into()),
         }
         match status {
-            Ok(Some(status)) => judge(status, &child, name, &terms, context),
+            Ok(Some(_)) if child.was_told_to_end() => {
+                // However it took that: what it was given was not the whole.
+                Err(Closed::Aborted.into())
+            }
+            Ok(Some(status)) => {
+                let Some(how) = objection(status, &terms.accepted) else { return Ok(()) };
+                wait_for_the_signal(status, context)?;
+                let end = BadEnd { name, code: status.code(), how, has_said_something };
+                Err((terms.fault)(end).into())
+            }
             Ok(None) => Err(Fault::failed("how it ended is not known").of(name).into()),
             Err(error) => Err(fault(&error, "how it ended is not known").into()),
         }
@@ -144,28 +165,10 @@ fn pass_on(stdout: &Stream, outlet: &mut Outlet, context: &Context) -> io::Resul
     }
 }
 
-/// Whether the way it ended is a success.
-fn judge(
-    status: ExitStatus,
-    child: &Child,
-    name: String,
-    terms: &Terms,
-    context: &Context,
-) -> anyhow::Result<()> {
-    if child.was_told_to_end() {
-        // However it took that: what it was given was not the whole.
-        return Err(Closed::Aborted.into());
+/// A child that died of what is typed to end a job: the same may be about to give up the run.
+fn wait_for_the_signal(status: ExitStatus, context: &Context) -> io::Result<()> {
+    match status.signal() {
+        Some(1 | 2 | 3 | 15) => context.sleep(SAME_SIGNAL_TIME),
+        _ => Ok(()),
     }
-    let Some(objection) = objection(status, &terms.accepted) else { return Ok(()) };
-    let is_typed = |signal| matches!(signal, 1 | 2 | 3 | 15);
-    if status.signal().is_some_and(is_typed) {
-        context.sleep(SAME_SIGNAL_TIME)?;
-    }
-    let fault = Fault::failed(objection).of(name);
-    let help = status.code().zip(terms.remedy).map(|(code, remedy)| remedy.replace("{}", &code.to_string()));
-    Err(match help {
-        Some(help) => fault.help(help),
-        None => fault,
-    }
-    .into())
 }
