@@ -1,4 +1,4 @@
-//! A bell that wakes a thread out of `poll`: for waits that no condition variable can end.
+//! A bell that wakes a thread out of `poll`, and tasks that are polled: for waits that no condition variable can end.
 //! Knows nothing of why it rings.
 
 use nix::errno::Errno;
@@ -6,11 +6,22 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
 
 /// One stage's bell. Once rung it stays rung: what it announces (a cancel, a hang-up) does not pass.
 #[derive(Debug)]
 pub struct Alarm {
     event: EventFd,
+    tasks: Mutex<Tasks>,
+}
+
+/// What wakes code that is polled.
+#[derive(Debug, Default)]
+struct Tasks {
+    has_rung: bool,
+    /// Each wakes another task.
+    waiting: Vec<Waker>,
 }
 
 /// Why a [`Alarm::wait`] returned.
@@ -37,13 +48,37 @@ impl Alarm {
     /// # Errors
     /// When the process has no descriptor left.
     pub fn new() -> io::Result<Self> {
-        Ok(Alarm { event: EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)? })
+        let event = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?;
+        Ok(Alarm { event, tasks: Mutex::default() })
     }
 
     /// Rings it, for good.
     pub fn ring(&self) {
         // The only failure is a counter about to overflow, which is as rung as can be.
         let _ = self.event.write(1);
+        let mut tasks = self.tasks();
+        tasks.has_rung = true;
+        let waiting = std::mem::take(&mut tasks.waiting);
+        drop(tasks);
+        waiting.into_iter().for_each(Waker::wake);
+    }
+
+    /// Ready when it has been rung; else `task` is woken when it is. A task is remembered until then: for one that lives as long
+    /// as the stage does.
+    pub fn poll_rung(&self, task: &Context<'_>) -> Poll<()> {
+        let mut tasks = self.tasks();
+        if tasks.has_rung {
+            return Poll::Ready(());
+        }
+        if !tasks.waiting.iter().any(|waker| waker.will_wake(task.waker())) {
+            tasks.waiting.push(task.waker().clone());
+        }
+        Poll::Pending
+    }
+
+    fn tasks(&self) -> MutexGuard<'_, Tasks> {
+        // Nothing panics while it is held.
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits until `fd` shows one of `interest`, the bell rings, or `timeout` is over.
@@ -99,6 +134,33 @@ fn wait(polled: &mut [PollFd<'_>], timeout: PollTimeout) -> io::Result<Woken> {
 mod tests {
     use super::{Alarm, Woken};
     use nix::poll::PollTimeout;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::{Context, Poll, Wake, Waker};
+
+    struct Count(AtomicUsize);
+
+    impl Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn every_task_that_waits_is_woken_once_however_often_it_was_polled() {
+        let alarm = Alarm::new().unwrap();
+        let tasks = [0, 1].map(|_| Arc::new(Count(AtomicUsize::new(0))));
+        let wakers = tasks.clone().map(Waker::from);
+        for waker in wakers.iter().chain(&wakers) {
+            assert_eq!(alarm.poll_rung(&Context::from_waker(waker)), Poll::Pending);
+        }
+        alarm.ring();
+        alarm.ring();
+        for (task, waker) in tasks.iter().zip(&wakers) {
+            assert_eq!(task.0.load(Ordering::Relaxed), 1);
+            assert_eq!(alarm.poll_rung(&Context::from_waker(waker)), Poll::Ready(()));
+        }
+    }
 
     #[test]
     fn another_bell_ends_a_wait_and_its_own_is_heard_first() {

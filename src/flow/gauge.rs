@@ -203,6 +203,8 @@ pub struct StageGauge {
     worked_nanos: AtomicU64,
     bytes_read: AtomicU64,
     bytes_written: AtomicU64,
+    /// One more than it is; 0 while it is not known.
+    announced_bytes: AtomicU64,
     medium: AtomicU8,
 }
 
@@ -249,6 +251,11 @@ impl StageGauge {
         self.bytes_written.fetch_add(bytes, Ordering::Relaxed);
     }
 
+    /// How many bytes a source will have given in the end, which it has learnt while it runs.
+    pub fn announce_total(&self, bytes: u64) {
+        self.announced_bytes.store(bytes.saturating_add(1), Ordering::Relaxed);
+    }
+
     /// The counters as they stand; asks the kernel for a thread that still runs.
     pub fn reading(&self) -> StageReading {
         let ended_nanos = self.ended_nanos.load(Ordering::Acquire);
@@ -275,6 +282,7 @@ impl StageGauge {
             worked_nanos: self.worked_nanos.load(Ordering::Relaxed),
             bytes_read: self.bytes_read.load(Ordering::Relaxed),
             bytes_written: self.bytes_written.load(Ordering::Relaxed),
+            announced_bytes: self.announced_bytes.load(Ordering::Relaxed).checked_sub(1),
             medium: Medium::ALL.get(medium).copied().unwrap_or_default(),
         }
     }
@@ -419,6 +427,16 @@ mod tests {
                 }
             }
         });
+    }
+
+    #[test]
+    fn what_a_source_announces_is_known_from_then_on() {
+        let gauge = StageGauge::default();
+        assert_eq!(gauge.reading().announced_bytes, None);
+        for bytes in [0, 7] {
+            gauge.announce_total(bytes);
+            assert_eq!(gauge.reading().announced_bytes, Some(bytes));
+        }
     }
 
     #[test]

@@ -158,6 +158,8 @@ pub struct StageReading {
     pub bytes_read: u64,
     /// What a sink gave to the outside.
     pub bytes_written: u64,
+    /// What a source will have given in the end, if it has said so.
+    pub announced_bytes: Option<u64>,
     /// What it waits for, when it waits in the system.
     pub medium: Medium,
 }
@@ -211,6 +213,11 @@ impl Reading {
     /// The time since the run started, in nanoseconds.
     pub fn elapsed_nanos(&self) -> u64 {
         self.at_nanos.saturating_sub(self.started_nanos)
+    }
+
+    /// How many bytes the first source will give, as far as that is known by now.
+    pub fn total_bytes(&self) -> Option<u64> {
+        self.scheme.total_bytes.or_else(|| self.stages.first()?.announced_bytes)
     }
 
     /// How stage number `stage` spent the time since `earlier`; since the start of the run if that is `None`.

@@ -7,6 +7,7 @@ use nix::poll::{PollFlags, PollTimeout};
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
+use std::task::{self, Poll};
 use std::time::Duration;
 
 /// What a stage may use while it runs.
@@ -74,6 +75,12 @@ impl Context {
             Woken::Ready | Woken::Timeout => Ok(()),
             Woken::Rung => Err(Closed::HungUp.into()),
         }
+    }
+
+    /// For a task that waits by being polled: ready when the run is given up or the next stage takes no more. It is one that
+    /// lives as long as the stage.
+    pub fn poll_given_up(&self, task: &task::Context<'_>) -> Poll<()> {
+        self.alarm.poll_rung(task)
     }
 
     /// As [`Context::ready`], for at most `time`; `false` when it is over.

@@ -37,6 +37,8 @@ mod encrypt;
 mod exec;
 mod fault;
 mod generate;
+#[cfg(feature = "web")]
+mod get;
 #[cfg(feature = "text")]
 mod grep;
 mod gunzip;
@@ -65,7 +67,11 @@ mod outside;
 mod pass;
 #[cfg(feature = "text")]
 mod pattern;
+#[cfg(feature = "web")]
+mod post;
 mod prose;
+#[cfg(feature = "web")]
+mod put;
 mod quantity;
 mod randomness;
 mod read;
@@ -148,6 +154,8 @@ pub const TABLE: &[Entry] = &[
     encrypt::ENTRY,
     exec::ENTRY,
     generate::ENTRY,
+    #[cfg(feature = "web")]
+    get::ENTRY,
     #[cfg(feature = "text")]
     grep::ENTRY,
     gunzip::ENTRY,
@@ -162,6 +170,10 @@ pub const TABLE: &[Entry] = &[
     #[cfg(feature = "lz4")]
     lz4::ENTRY,
     pass::ENTRY,
+    #[cfg(feature = "web")]
+    post::ENTRY,
+    #[cfg(feature = "web")]
+    put::ENTRY,
     read::ENTRY,
     #[cfg(feature = "text")]
     replace::ENTRY,

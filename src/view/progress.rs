@@ -45,7 +45,7 @@ impl Progress {
         let bytes_per_second = recent.map_or(whole_rate, |recent| {
             rate(taken_bytes.saturating_sub(taken(recent)), now.at_nanos.saturating_sub(recent.at_nanos))
         });
-        let Some(total) = now.scheme.total_bytes else {
+        let Some(total) = now.total_bytes() else {
             return Progress { taken_bytes, done: None, bytes_per_second, left: Left::Unknown };
         };
         let done = if taken_bytes >= total { 1.0 } else { taken_bytes as f64 / total as f64 };

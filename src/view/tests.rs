@@ -205,6 +205,18 @@ fn progress_stays_within_its_bounds() {
 }
 
 #[test]
+fn a_total_that_the_source_learns_on_its_way_is_a_total_unless_people_know_better() {
+    let mut reading = usual();
+    alter(&mut reading, |scheme| scheme.total_bytes = None);
+    assert!(!shown(&reading, 80, 24, UNICODE).contains(" left"));
+    reading.stages[0].announced_bytes = Some(5_368_709_120);
+    let picture = shown(&reading, 80, 24, UNICODE);
+    assert!(picture.contains(" 62%   423 MiB/s   5 s left"), "{picture}");
+    alter(&mut reading, |scheme| scheme.total_bytes = Some(1));
+    assert!(shown(&reading, 80, 24, UNICODE).contains("100%"));
+}
+
+#[test]
 fn a_stall_may_be_the_only_thing_there_is() {
     let parts = [Part::new("read", [0.0, 0.0, 1.0, 0.0]), Part::new("stdout", [0.0, 1.0, 0.0, 0.0])];
     let picture = shown(&chain(2.0, &parts), 80, 24, UNICODE);

@@ -88,8 +88,32 @@ pub(in crate::stage) fn secure(
     time: Duration,
     context: &Context,
 ) -> anyhow::Result<Wire> {
+    secure_or(wire, host, time, context).map_err(|insecure| match insecure {
+        Insecure::Cut(error) | Insecure::Refused(error) => error,
+    })
+}
+
+/// Why a wire could not be secured.
+#[derive(Debug)]
+pub(in crate::stage) enum Insecure {
+    /// The connection ended, or nothing came over it: another one may be better.
+    Cut(anyhow::Error),
+    /// The peer is not to be trusted, or speaks no protocol that is.
+    Refused(anyhow::Error),
+}
+
+/// As [`secure`], for who tries again.
+///
+/// # Errors
+/// As [`secure`].
+pub(in crate::stage) fn secure_or(
+    wire: Wire,
+    host: &str,
+    time: Duration,
+    context: &Context,
+) -> Result<Wire, Insecure> {
     let name = wire.name().to_owned();
-    let fault = |message: String| Fault::failed(message).of(&name);
+    let fault = |message: String| Insecure::Refused(Fault::failed(message).of(&name).into());
     let peer = ServerName::try_from(host.to_owned())
         .map_err(|_| fault(format!("`{host}` is no name that a certificate could have")))?;
     let config = config().map_err(fault)?;
@@ -97,11 +121,15 @@ pub(in crate::stage) fn secure(
     let wire = wire.secured(Session(Mutex::new(connection)));
     match shake_hands(&wire, time, context) {
         Ok(()) => Ok(wire),
-        Err(error) if Closed::cause_of(&error).is_some() => Err(error.into()),
+        Err(error) if Closed::cause_of(&error).is_some() => Err(Insecure::Refused(error.into())),
         Err(error) if error.kind() == io::ErrorKind::TimedOut => {
-            Err(fault(format!("TLS: no answer within {}", units::duration(time))).into())
+            let message = format!("TLS: no answer within {}", units::duration(time));
+            Err(Insecure::Cut(Fault::failed(message).of(&name).into()))
         }
-        Err(error) => Err(refusal(&error).of(&name).into()),
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+            Err(Insecure::Refused(refusal(&error).of(&name).into()))
+        }
+        Err(error) => Err(Insecure::Cut(refusal(&error).of(&name).into())),
     }
 }
 
