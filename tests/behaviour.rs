@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, unreachable_pub, missing_docs)]
 
+#[cfg(feature = "web")]
+mod authority;
 mod cases;
 mod chunks;
 #[cfg(all(feature = "bzip2", feature = "lz4"))]
@@ -23,8 +25,13 @@ mod interop;
 mod large;
 mod memory;
 mod names;
+mod peer;
 mod readme;
 mod samples;
+mod sockets;
+mod sockets_kin;
+#[cfg(feature = "web")]
+mod sockets_tls;
 mod ssh;
 mod terminal;
 #[cfg(all(feature = "encode", feature = "text"))]

@@ -89,12 +89,12 @@ impl Stage for Tcp {
 
     fn open(self: Box<Self>, opening: &mut Opening<'_>) -> anyhow::Result<Body> {
         opening.cannot_be_undone(format!("what {} was sent", self.address));
+        opening.take_extents();
         if self.listen {
             let reach = if self.allow_remote { Reach::Remote } else { Reach::Loopback };
             let listener = Listener::tcp(&self.address, reach)?;
             return Ok(both_ways::body(move |context| meet_one(listener, context))?);
         }
-        opening.take_extents();
         Ok(both_ways::body(move |context| self.connect(context))?)
     }
 }

@@ -31,6 +31,10 @@ impl Address {
         let is_number = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
         let port = Some(port).filter(|_| is_number).and_then(|port| port.parse::<u16>().ok());
         let port = port.ok_or_else(|| format!("the port is a number from 0 to 65535; {FORMS}"))?;
+        let is_odd = |letter: char| letter.is_whitespace() || letter.is_control() || "/@?#".contains(letter);
+        if host.contains(is_odd) || host.starts_with('-') {
+            return Err(format!("the host is no name; {FORMS}"));
+        }
         let host = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
             Some(host) => host,
             None if host.contains([':', '[', ']']) => {
@@ -38,10 +42,6 @@ impl Address {
             }
             None => host,
         };
-        let is_odd = |letter: char| letter.is_whitespace() || letter.is_control() || "/@?#".contains(letter);
-        if host.contains(is_odd) || host.starts_with('-') {
-            return Err(format!("the host is no name; {FORMS}"));
-        }
         Ok(Address::new(if host.is_empty() { THIS_MACHINE } else { host }, port))
     }
 }

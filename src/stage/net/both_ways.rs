@@ -7,7 +7,7 @@
 //! | the peer ends | what still comes in is given to it; if nothing comes for a moment, that was all |
 //! | either resets the connection | the run fails |
 //! | the stage before fails, or the run is given up | the peer sees a reset: never an end that is none |
-//! | the next stage wants no more | the connection is closed |
+//! | the next stage wants no more | the connection is closed: by a reset, if the peer was not given the whole input |
 
 use super::extent::send_extent;
 use super::meeting::{Awaited, Promise, meeting};
@@ -22,7 +22,7 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 use std::io;
 use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 /// A peer that has said that it gives no more may have left altogether, which cannot be told from one that still
@@ -51,6 +51,10 @@ struct Line {
     is_over: EventFd,
     /// When the way out last had something to give, on the run's clock; `IN_HAND` while it has.
     given_nanos: AtomicU64,
+    /// Whether the peer was given the whole input, and told so.
+    was_given_all: AtomicBool,
+    /// Whether the peer has ended, and that was all.
+    has_ended: AtomicBool,
 }
 
 /// Something is being given.
@@ -65,15 +69,19 @@ fn give(
     let wire = connect(context)?;
     let is_over = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?;
     let given_nanos = AtomicU64::new(context.clock().now_nanos());
-    let line = Arc::new(Line { wire, is_over, given_nanos });
+    let (was_given_all, has_ended) = (AtomicBool::new(false), AtomicBool::new(false));
+    let line = Arc::new(Line { wire, is_over, given_nanos, was_given_all, has_ended });
     promise.keep(Arc::clone(&line));
     context.waits_for(Medium::Socket);
     let mut given_bytes = 0;
     let poured = line.pour(inlet, context, &mut given_bytes).and_then(|()| line.wire.finish(context));
     let result = match poured {
-        Ok(()) => Ok(()),
+        Ok(()) => {
+            line.was_given_all.store(true, Ordering::Relaxed);
+            Ok(())
+        }
         Err(error) => {
-            if Closed::cause_of(&error) != Some(Closed::HungUp) {
+            if !line.has_ended.load(Ordering::Relaxed) {
                 line.wire.give_up();
             }
             Err(lost(error, &line.wire, &format!("after it was sent {}", units::size(given_bytes))))
@@ -110,7 +118,7 @@ impl Line {
         }
     }
 
-    /// Returns when all is given, or nothing came to be given for a while.
+    /// Returns when all is given, or nothing came to be given for a while; an error if that is because the peer reset it.
     fn await_the_way_out(&self, context: &Context) -> io::Result<()> {
         loop {
             if context.ready_within(self.is_over.as_fd(), PollFlags::POLLIN, PAUSE / 4)? {
@@ -119,7 +127,8 @@ impl Line {
             let given_nanos = self.given_nanos.load(Ordering::Relaxed);
             let pause_nanos = context.clock().now_nanos().saturating_sub(given_nanos);
             if given_nanos != IN_HAND && pause_nanos > PAUSE.as_nanos() as u64 {
-                return Ok(());
+                // A reset since then: the peer was gone before it had what it was given.
+                return self.wire.trouble();
             }
         }
     }
@@ -131,14 +140,19 @@ fn take(outlet: &mut Outlet, context: &Context, awaited: Awaited<Arc<Line>>) -> 
     let mut taken_bytes = 0;
     let taken = pass_on(&line.wire, outlet, context, &mut taken_bytes);
     let result = taken.and_then(|()| line.await_the_way_out(context));
-    result.map_err(|error| {
-        if Closed::cause_of(&error).is_some() && outlet.refusal() != Some(Closed::HungUp) {
-            line.wire.give_up();
-            // Whatever woke it: what came is not the whole.
-            return Closed::Aborted.into();
-        }
-        lost(error, &line.wire, &format!("after it gave {}", units::size(taken_bytes)))
-    })
+    let Err(error) = result else {
+        line.has_ended.store(true, Ordering::Relaxed);
+        return Ok(());
+    };
+    if Closed::cause_of(&error).is_none() {
+        return Err(lost(error, &line.wire, &format!("after it gave {}", units::size(taken_bytes))));
+    }
+    let is_hung_up = outlet.refusal() == Some(Closed::HungUp);
+    if !(is_hung_up && line.was_given_all.load(Ordering::Relaxed)) {
+        line.wire.give_up();
+    }
+    // Whatever woke it: unless nobody wants more, what came is not the whole.
+    Err(if is_hung_up { Closed::HungUp } else { Closed::Aborted }.into())
 }
 
 /// Passes on what each read returns, to the end of what the peer gives.

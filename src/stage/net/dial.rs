@@ -45,8 +45,18 @@ pub(in crate::stage) fn dial(address: &Address, time: Duration, context: &Contex
                 .into());
         }
     };
+    dial_any(&found, name, time, context)
+}
+
+/// Connects to the first of `addresses` that answers, in their order.
+fn dial_any(
+    addresses: &[SocketAddr],
+    name: String,
+    time: Duration,
+    context: &Context,
+) -> anyhow::Result<Wire> {
     let mut refusals: Vec<(SocketAddr, io::Error)> = Vec::new();
-    for candidate in found {
+    for &candidate in addresses {
         match dial_one(candidate, time, context) {
             Ok(socket) => return Ok(Wire::plain(socket, name)),
             Err(error) if Closed::cause_of(&error).is_some() => return Err(error.into()),
@@ -136,7 +146,7 @@ fn unresolved(error: &io::Error) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Address, dial, dial_unix, told};
+    use super::{Address, dial, dial_any, dial_unix, told};
     use crate::flow::Closed;
     use crate::stage::testing_ends::{bench, fault};
     use std::io::{self, Read, Write};
@@ -197,6 +207,26 @@ mod tests {
         bench.alarm.ring();
         let error = dial(&Address::new("localhost", 9), Duration::from_secs(10), &bench.context).unwrap_err();
         assert!(Closed::cause_of(error.as_ref()).is_some());
+    }
+
+    #[test]
+    fn every_address_of_a_name_is_tried() {
+        let bench = bench(64);
+        let time = Duration::from_secs(10);
+        let (gone, there) =
+            (TcpListener::bind("127.0.0.1:0").unwrap(), TcpListener::bind("127.0.0.2:0").unwrap());
+        let addresses = [gone.local_addr().unwrap(), there.local_addr().unwrap()];
+        drop(gone);
+        let wire = dial_any(&addresses, "a name".to_owned(), time, &bench.context).unwrap();
+        let (mut peer, _) = there.accept().unwrap();
+        assert_eq!(wire.write(b"hello", &bench.context).unwrap(), 5);
+        drop(wire);
+        let mut all = Vec::new();
+        peer.read_to_end(&mut all).unwrap();
+        assert_eq!(all, b"hello");
+        drop((there, peer));
+        let told = fault(dial_any(&addresses, "a name".to_owned(), time, &bench.context)).to_string();
+        assert_eq!(told, "a name: cannot connect: connection refused");
     }
 
     #[test]

@@ -17,7 +17,22 @@ use std::time::{Duration, Instant};
 
 /// The protocol's state. One lock for both ways: it is held while bytes are changed, never while anybody waits.
 #[derive(Debug)]
-pub(in crate::stage) struct Session(Mutex<ClientConnection>);
+pub(in crate::stage) struct Session(Mutex<State>);
+
+#[derive(Debug)]
+struct State {
+    connection: ClientConnection,
+    /// What ended it: told when all that came before it has been read.
+    failure: Option<rustls::Error>,
+}
+
+impl State {
+    fn check(&self) -> io::Result<()> {
+        self.failure
+            .as_ref()
+            .map_or(Ok(()), |error| Err(io::Error::new(io::ErrorKind::InvalidData, error.clone())))
+    }
+}
 
 impl Session {
     /// What there is to read now; 0 when the peer has said that it ends.
@@ -26,41 +41,45 @@ impl Session {
         socket: &mut (impl Read + Write),
         buffer: &mut [u8],
     ) -> io::Result<usize> {
-        let mut connection = self.lock();
+        let mut state = self.lock();
         loop {
-            match connection.reader().read(buffer) {
+            match state.connection.reader().read(buffer) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 result => return result,
             }
-            connection.read_tls(socket)?;
-            let processed = connection.process_new_packets();
-            // An alert, or the answer to what came, goes out as far as it can.
-            send(&mut connection, socket).or_else(later)?;
-            processed.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+            state.check()?;
+            state.connection.read_tls(socket)?;
+            state.failure = state.connection.process_new_packets().err();
+            // An alert, or the answer to what came, goes out as far as it can; where it cannot, the way out finds out why,
+            // and what the peer gives is read all the same.
+            let _ = send(&mut state.connection, socket);
         }
     }
 
     /// How much of `bytes` was taken now.
     pub(in crate::stage) fn write(&self, socket: &mut impl Write, bytes: &[u8]) -> io::Result<usize> {
-        let mut connection = self.lock();
+        let mut state = self.lock();
+        state.check()?;
         // What was taken before goes first, so that no more than one write is ever held.
-        send(&mut connection, socket)?;
-        let count = connection.writer().write(bytes)?;
-        send(&mut connection, socket).or_else(later)?;
+        send(&mut state.connection, socket)?;
+        let count = state.connection.writer().write(bytes)?;
+        send(&mut state.connection, socket).or_else(later)?;
         Ok(count)
     }
 
     /// Sends what is held.
     pub(in crate::stage) fn flush(&self, socket: &mut impl Write) -> io::Result<()> {
-        send(&mut self.lock(), socket)
+        let mut state = self.lock();
+        state.check()?;
+        send(&mut state.connection, socket)
     }
 
     /// Puts the word of our end behind what is held.
     pub(in crate::stage) fn say_goodbye(&self) {
-        self.lock().send_close_notify();
+        self.lock().connection.send_close_notify();
     }
 
-    fn lock(&self) -> MutexGuard<'_, ClientConnection> {
+    fn lock(&self) -> MutexGuard<'_, State> {
         // After a panic in it the run is over in any case.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -118,7 +137,7 @@ pub(in crate::stage) fn secure_or(
         .map_err(|_| fault(format!("`{host}` is no name that a certificate could have")))?;
     let config = config().map_err(fault)?;
     let connection = ClientConnection::new(config, peer).map_err(|error| fault(told(&error)))?;
-    let wire = wire.secured(Session(Mutex::new(connection)));
+    let wire = wire.secured(Session(Mutex::new(State { connection, failure: None })));
     match shake_hands(&wire, time, context) {
         Ok(()) => Ok(wire),
         Err(error) if Closed::cause_of(&error).is_some() => Err(Insecure::Refused(error.into())),
@@ -152,9 +171,10 @@ impl Session {
     /// Takes the handshake as far as it goes now: whether it is over, and what to wait for if it is not.
     fn shake(&self, wire: &Wire) -> io::Result<(bool, PollFlags)> {
         let mut socket = wire.socket();
-        let mut connection = self.lock();
+        let mut state = self.lock();
+        let connection = &mut state.connection;
         loop {
-            if let Err(error) = send(&mut connection, &mut socket) {
+            if let Err(error) = send(connection, &mut socket) {
                 return later(error).map(|()| (false, PollFlags::POLLOUT));
             }
             if !connection.is_handshaking() {
@@ -167,7 +187,7 @@ impl Session {
             }
             if let Err(error) = connection.process_new_packets() {
                 // The peer is told why, as far as it listens.
-                let _ = send(&mut connection, &mut socket);
+                let _ = send(connection, &mut socket);
                 return Err(io::Error::new(io::ErrorKind::InvalidData, error));
             }
         }
@@ -196,24 +216,41 @@ fn told(error: &rustls::Error) -> String {
 
 /// What is told of a handshake that failed.
 fn refusal(error: &io::Error) -> Fault {
-    use rustls::{CertificateError, Error};
-    let cause = error.get_ref().and_then(|cause| cause.downcast_ref::<Error>());
-    match cause {
-        Some(Error::InvalidCertificate(CertificateError::UnknownIssuer)) => {
-            Fault::failed("nobody this system trusts vouches for its certificate")
-                .help("SSL_CERT_FILE names a file with another authority's")
-        }
-        Some(Error::InvalidCertificate(
-            CertificateError::Expired | CertificateError::ExpiredContext { .. },
-        )) => Fault::failed("its certificate has expired"),
-        Some(Error::InvalidCertificate(
-            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
-        )) => Fault::failed("its certificate is for another name"),
+    use rustls::Error;
+    match error.get_ref().and_then(|cause| cause.downcast_ref::<Error>()) {
+        Some(Error::InvalidCertificate(error)) => distrust(error),
         Some(Error::InvalidMessage(_)) => Fault::failed("does not speak TLS"),
+        Some(Error::AlertReceived(alert)) => Fault::failed(format!("refuses our TLS (alert {alert:?})")),
         Some(error) => Fault::failed(told(error)),
         None if error.kind() == io::ErrorKind::UnexpectedEof => {
             Fault::failed("closed the connection instead of answering TLS")
         }
         None => Fault::failed(format!("TLS: {}", reason(error))),
+    }
+}
+
+/// What is told of a certificate that vouches for nobody.
+fn distrust(error: &rustls::CertificateError) -> Fault {
+    use rustls::CertificateError::{
+        Expired, ExpiredContext, NotValidForName, NotValidForNameContext, NotValidYet, NotValidYetContext,
+        Other, Revoked, UnknownIssuer,
+    };
+    match error {
+        UnknownIssuer => Fault::failed("nobody this system trusts vouches for its certificate")
+            .help("SSL_CERT_FILE names a file with another authority's"),
+        Expired | ExpiredContext { .. } => Fault::failed("its certificate has expired"),
+        NotValidYet | NotValidYetContext { .. } => {
+            Fault::failed("its certificate is not valid yet").help("is the clock of this machine right?")
+        }
+        NotValidForName | NotValidForNameContext { .. } => {
+            Fault::failed("its certificate is for another name")
+        }
+        Revoked => Fault::failed("its certificate has been revoked"),
+        // The crate that checks certificates has no other name for it.
+        Other(other) if other.to_string() == "CaUsedAsEndEntity" => Fault::failed(
+            "its certificate is that of an authority, which may vouch for others but is no peer's own",
+        )
+        .help("a certificate that a peer signs itself must be made with `CA:FALSE`"),
+        _ => Fault::failed(told(&rustls::Error::InvalidCertificate(error.clone()))),
     }
 }

@@ -15,7 +15,7 @@ use nix::errno::Errno;
 use nix::libc::linger;
 use nix::poll::PollFlags;
 use nix::sys::sendfile::sendfile;
-use nix::sys::socket::{Shutdown, setsockopt, shutdown, sockopt};
+use nix::sys::socket::{Shutdown, getsockopt, setsockopt, shutdown, sockopt};
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -184,6 +184,17 @@ impl Wire {
         match shutdown(self.socket.as_raw_fd(), Shutdown::Write) {
             Ok(()) | Err(Errno::ENOTCONN) => Ok(()),
             Err(error) => Err(error.into()),
+        }
+    }
+
+    /// What has gone wrong with the connection since it was last used.
+    ///
+    /// # Errors
+    /// Just that.
+    pub(super) fn trouble(&self) -> io::Result<()> {
+        match getsockopt(&self.socket, sockopt::SocketError)? {
+            0 => Ok(()),
+            number => Err(Errno::from_raw(number).into()),
         }
     }
 
