@@ -269,6 +269,7 @@ mod tests {
                 .find(" source  ")
                 .or(line.find(" filter  "))
                 .or(line.find(" sink    "))
+                .or(line.find(" server  "))
                 .map(|at| at + 1)
                 == role_at),
             "{list}"

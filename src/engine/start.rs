@@ -104,7 +104,7 @@ pub(super) fn begin<'a>(
         Running::new(Arc::clone(&shared), master, scopes, holdings, hearer, settings.stall_timeout);
     for (stage, (body, ends)) in ready.into_iter().enumerate() {
         let place = Place { stage, input_name: input_name.clone() };
-        match spawn(place, body, ends, &shared, &workers, teller.clone()) {
+        match spawn(place, body, ends, &shared, workers, teller.clone()) {
             Ok(()) => running.has_started(),
             // The ends of the stages that are left are dropped with them, so those that run find out.
             Err(error) => {

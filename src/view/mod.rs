@@ -19,6 +19,7 @@ mod look;
 mod picture;
 mod progress;
 mod report;
+mod server;
 mod stages;
 mod terminal;
 #[cfg(test)]

@@ -4,6 +4,7 @@
 use super::links::link_rows;
 use super::look::{Look, Piece, Style, clean, line, width};
 use super::progress;
+use super::server::server_rows;
 use super::stages::stage_rows;
 use crate::flow::Reading;
 use crate::verdict::Verdict;
@@ -49,8 +50,8 @@ pub fn picture(frame: &Frame<'_>, size: Size, look: Look) -> Vec<String> {
         return Vec::new();
     }
     let mut footer = vec![progress::line_pieces(frame, size.columns, look)];
-    // The verdict is marked beside its stage as well: where rows are few the stages have them.
-    if size.rows >= FOOTER_ROWS_MIN {
+    // The verdict is marked beside its stage as well: where rows are few the stages have them. A server has one for each run.
+    if frame.now.server.is_none() && size.rows >= FOOTER_ROWS_MIN {
         footer.extend(verdict_words(frame, size.columns, look).map(|words| vec![Piece::plain(words)]));
     }
     let body = body(frame, size.columns, look);
@@ -86,6 +87,10 @@ struct BodyRow {
 }
 
 fn body(frame: &Frame<'_>, columns: usize, look: Look) -> Vec<BodyRow> {
+    if let Some(rows) = server_rows(frame, look) {
+        let row = |(distance, pieces)| BodyRow { pieces, distance, is_stage: true };
+        return rows.into_iter().enumerate().map(row).collect();
+    }
     let stages = stage_rows(frame, columns, look);
     let links = link_rows(frame, columns, look);
     let mut rows = Vec::with_capacity(stages.len() + links.len());

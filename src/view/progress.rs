@@ -73,6 +73,10 @@ impl Progress {
 /// The line below the stages: `━━━╸──  62%   412 MiB/s   8 s left`, or the elapsed time and the rate.
 pub(super) fn line_pieces(frame: &Frame<'_>, columns: usize, look: Look) -> Vec<Piece> {
     let progress = Progress::of(frame.now, frame.recent);
+    if frame.now.server.is_some() {
+        let elapsed = units::whole_seconds(Duration::from_nanos(frame.now.elapsed_nanos()));
+        return if width(&elapsed) <= columns { vec![Piece::plain(elapsed)] } else { Vec::new() };
+    }
     let rate = units::rate(progress.bytes_per_second);
     let (mut words, bars) = match progress.done {
         Some(done) => (vec![format!("{:>4}", units::percent(done)), rate], BAR_COLUMNS.as_slice()),
@@ -114,6 +118,9 @@ fn bar(done: f64, columns: usize, look: Look) -> Vec<Piece> {
 /// One line about a run, without escape sequences: for SIGUSR1, and for progress in plain lines. Rate and verdict are about
 /// the time since `earlier`.
 pub fn status_line(now: &Reading, earlier: Option<&Reading>) -> String {
+    if let Some(summary) = super::server::summary(now) {
+        return format!("weir: {summary}");
+    }
     let verdict = judge(now, earlier);
     let progress = Progress::of(now, earlier);
     let elapsed = units::duration(Duration::from_nanos(now.elapsed_nanos()));
@@ -133,6 +140,9 @@ fn tail(verdict: &Verdict, now: &Reading) -> String {
 pub(super) fn summary(reading: &Reading) -> String {
     let progress = Progress::of(reading, None);
     let elapsed = units::duration(Duration::from_nanos(reading.elapsed_nanos()));
+    if reading.server.is_some() {
+        return format!("served for {elapsed}");
+    }
     let size = units::size(progress.taken_bytes);
     format!("{size} in {elapsed}, {}", units::rate(progress.bytes_per_second))
 }

@@ -16,8 +16,10 @@ pub fn report(report: &Report, verdict: &Verdict, columns: usize, look: Look) ->
     let frame = Frame { now: reading, previous: None, recent: None, verdict };
     let mut lines = body_lines(&frame, columns, look);
     lines.push(progress::summary(reading));
-    lines.extend(verdict.words(&reading.scheme).map(|words| clean(&words, look)));
-    lines.extend(verdict.advice_line());
+    if reading.server.is_none() {
+        lines.extend(verdict.words(&reading.scheme).map(|words| clean(&words, look)));
+        lines.extend(verdict.advice_line());
+    }
     let caveats = reading.scheme.stages.iter().filter_map(|stage| Some((&stage.name, stage.caveat?)));
     lines.extend(caveats.map(|(name, caveat)| clean(&format!("{name}: {caveat}"), look)));
     // Of a run that failed its failure tells what became of the outputs.

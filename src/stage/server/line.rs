@@ -100,7 +100,7 @@ impl Line {
         loop {
             match attempt() {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.await_peer(interest, context)?
+                    self.await_peer(interest, context)?;
                 }
                 result => {
                     self.stirred_nanos.store(context.clock().now_nanos(), Ordering::Relaxed);
