@@ -28,6 +28,8 @@ mod names;
 mod peer;
 mod readme;
 mod samples;
+mod serve;
+mod server;
 mod sockets;
 mod sockets_kin;
 #[cfg(feature = "web")]

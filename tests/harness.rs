@@ -116,6 +116,7 @@ pub const IS_WHOLE: bool = cfg!(all(
     feature = "libdeflate",
     feature = "lz4",
     feature = "text",
+    feature = "web",
     feature = "xz",
     feature = "zstd"
 ));

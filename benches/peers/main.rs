@@ -6,7 +6,7 @@
 //! Each row runs two commands in turn, the order reversed every other round, on the same input, and quotes the median of
 //! the ratios of their times: above 1 weir is the faster one. Absolute times are of this machine and this day, and are not
 //! quoted. Outputs are compared before anything is timed, and removed, untimed, before each round. Peak memory is that of the
-//! largest process of one more run. `WEIR_ROUNDS` sets the number of pairs (7).
+//! largest process of one more run; of servers, which are asked by the same client, theirs. `WEIR_ROUNDS` sets the number of pairs (7).
 //!
 //! Corpora, the same every time for the same lock file and toolchain: `text` is the source text of the crates that weir is
 //! built from, `bin` the toolchain's libraries, `rnd` bytes of `generate random`; each repeated or cut to its size.
@@ -21,15 +21,61 @@ use rows::{Output, Package, ROWS, Row};
 use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::Write as _;
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
 /// Directories, and how the commands see them.
+#[derive(Clone)]
 struct Stand {
     disk: PathBuf,
     memory: PathBuf,
     path: std::ffi::OsString,
+    /// Where a server listens, and where it may, besides.
+    ports: [u16; 2],
+}
+
+/// A server that runs for as long as this lives, in a process group of its own.
+struct Server {
+    child: std::process::Child,
+    stand: Stand,
+}
+
+impl Server {
+    /// Starts it, and returns when it answers.
+    fn start(stand: &Stand, line: &str) -> Server {
+        let free = || TcpListener::bind("127.0.0.1:0").unwrap();
+        // Both at once, so that they differ.
+        let ports = [free(), free()].map(|listener| listener.local_addr().unwrap().port());
+        let stand = Stand { ports, ..stand.clone() };
+        let mut command = stand.bash(line, Output::None);
+        let child = command.stdout(Stdio::null()).process_group(0).spawn().unwrap();
+        let server = Server { child, stand };
+        let begin = Instant::now();
+        while TcpStream::connect(("127.0.0.1", ports[0])).is_err() {
+            assert!(begin.elapsed().as_secs() < 20, "{line}: does not answer");
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+        server
+    }
+
+    /// The most that it had resident.
+    fn peak_mebibytes(&self) -> f64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        peak.trim().trim_end_matches("kB").trim().parse::<f64>().unwrap() / 1024.0
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Its own group: it, and what it started.
+        let group = nix::unistd::Pid::from_raw(i32::try_from(self.child.id()).unwrap());
+        let _ = nix::sys::signal::killpg(group, nix::sys::signal::Signal::SIGTERM);
+        let _ = self.child.wait();
+    }
 }
 
 /// What one command took.
@@ -50,7 +96,7 @@ impl Stand {
         let paths = std::env::var_os("PATH").unwrap_or_default();
         let path =
             std::env::join_paths([own, tools].into_iter().chain(std::env::split_paths(&paths))).unwrap();
-        Stand { disk, memory, path }
+        Stand { disk, memory, path, ports: [0; 2] }
     }
 
     fn bash(&self, line: &str, output: Output) -> Command {
@@ -70,6 +116,9 @@ impl Stand {
             named.into_iter().chain([("O", out), ("D", self.disk.clone()), ("S", self.memory.clone())])
         {
             line = line.replace(&format!("${name}"), &value.display().to_string());
+        }
+        for (name, port) in ["$L", "$K"].into_iter().zip(self.ports) {
+            line = line.replace(name, &port.to_string());
         }
         command
             .arg("-c")
@@ -234,29 +283,42 @@ fn measure(stand: &Stand, row: &Row, rounds: usize) -> Option<String> {
             write!(size, "{:.3}", our_bytes as f64 / their_bytes as f64).unwrap();
         }
     }
+    let servers =
+        row.servers.map(|servers| [servers.weir, servers.peer].map(|line| Server::start(stand, line)));
+    let [our_stand, their_stand] = match &servers {
+        Some([ours, theirs]) => [&ours.stand, &theirs.stand],
+        None => [stand, stand],
+    };
     let (mut ratios, mut cpu_ratios) = (Vec::new(), Vec::new());
     for round in 0..rounds {
         let (ours, theirs) = if round % 2 == 0 {
-            let ours = stand.time(row.weir, row.output);
-            (ours, stand.time(row.peer, row.output))
+            let ours = our_stand.time(row.weir, row.output);
+            (ours, their_stand.time(row.peer, row.output))
         } else {
-            let theirs = stand.time(row.peer, row.output);
-            (stand.time(row.weir, row.output), theirs)
+            let theirs = their_stand.time(row.peer, row.output);
+            (our_stand.time(row.weir, row.output), theirs)
         };
         ratios.push(row.times_the_work * theirs.wall_seconds / ours.wall_seconds);
         let their_cpu_seconds = row.times_the_work * theirs.cpu_seconds.max(1e-3);
         cpu_ratios.push(ours.cpu_seconds / their_cpu_seconds);
     }
+    // What a server used is not told to whoever waits for a client.
+    let (cpu, peaks) = match &servers {
+        Some(servers) => (String::new(), servers.each_ref().map(Server::peak_mebibytes)),
+        None => {
+            let peak = |line| stand.peak_mebibytes(line, row.output);
+            (format!("{:.2}", median(&mut cpu_ratios)), [row.weir, row.peer].map(peak))
+        }
+    };
     let ratio = median(&mut ratios);
     let (least, most) = (ratios[0], ratios[ratios.len() - 1]);
     let line = format!(
-        "| {} | {} | {ratio:.2} ({least:.2}–{most:.2}) | {} | {:.2} | {size} | {:.0} / {:.0} |",
+        "| {} | {} | {ratio:.2} ({least:.2}–{most:.2}) | {} | {cpu} | {size} | {:.0} / {:.0} |",
         row.job,
         version.lines().next().and_then(|line| line.split(" - ").next()).unwrap_or(row.tool.name),
         row.at_least,
-        median(&mut cpu_ratios),
-        stand.peak_mebibytes(row.weir, row.output),
-        stand.peak_mebibytes(row.peer, row.output),
+        peaks[0],
+        peaks[1],
     );
     println!("{:<20} {line}", row.name);
     Some(line)

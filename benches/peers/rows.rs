@@ -20,6 +20,15 @@ pub(crate) struct Row {
     pub(crate) output: Output,
     /// How many times as much weir's command has to do.
     pub(crate) times_the_work: f64,
+    /// For a comparison of servers: theirs and ours. The commands are clients, and the same ones.
+    pub(crate) servers: Option<Servers>,
+}
+
+/// Two servers, each as bash runs it; `$L` is the port where it listens, `$K` one it may use besides.
+#[derive(Clone, Copy)]
+pub(crate) struct Servers {
+    pub(crate) weir: &'static str,
+    pub(crate) peer: &'static str,
 }
 
 /// A peer: its program, the package that has it, and what prints its version.
@@ -62,10 +71,13 @@ const IGZIP: Tool =
 const LBZIP2: Tool = debian("lbzip2", "lbzip2", "lbzip2 --version 2>&1");
 const LZ4: Tool = debian("lz4", "lz4", "lz4 --version | sed 's/.*v\\([0-9.]*\\).*/lz4 \\1/'");
 const NODE: Tool = debian("node", "nodejs", "echo node $(node --version)");
+const NGINX: Tool = debian("nginx", "nginx-light", "nginx -v 2>&1 | sed 's/.*version: //'");
 const OPENSSL: Tool = debian("openssl", "openssl", "openssl version | cut -d' ' -f1,2");
 const PIGZ: Tool = debian("pigz", "pigz", "pigz --version 2>&1");
 const PV: Tool = debian("pv", "pv", "pv --version");
 const SHA256SUM: Tool = debian("sha256sum", "coreutils", "sha256sum --version");
+const SOCAT: Tool =
+    debian("socat", "socat", "socat -V | sed -n 's/^socat version \\([0-9.]*\\).*/socat \\1/p'");
 const TR: Tool = debian("tr", "coreutils", "tr --version");
 const WEIR: Tool = Tool { name: "weir", package: Package::Own, version: "echo weir itself" };
 const XZ: Tool = debian("xz", "xz-utils", "xz --version");
@@ -80,7 +92,7 @@ const fn row(
     at_least: f64,
 ) -> Row {
     let (decoded_by, output) = ("cat", Output::Memory);
-    Row { name, job, weir, peer, tool, at_least, decoded_by, output, times_the_work: 1.0 }
+    Row { name, job, weir, peer, tool, at_least, decoded_by, output, times_the_work: 1.0, servers: None }
 }
 
 impl Row {
@@ -104,6 +116,25 @@ impl Row {
         self
     }
 }
+
+/// A comparison of servers, asked by the same client.
+const fn served(
+    name: &'static str,
+    job: &'static str,
+    client: &'static str,
+    servers: Servers,
+    tool: &'static Tool,
+    at_least: f64,
+) -> Row {
+    let mut row = row(name, job, client, client, tool, at_least).without_output();
+    row.servers = Some(servers);
+    row
+}
+
+/// One file, four times over one connection.
+const FETCH: &str = "curl -sf -o /dev/null http://127.0.0.1:$L/text -o /dev/null http://127.0.0.1:$L/text \
+     -o /dev/null http://127.0.0.1:$L/text -o /dev/null http://127.0.0.1:$L/text";
+const FILES: &str = "exec weir --progress never 'serve --files $S http://127.0.0.1:$L'";
 
 /// All of them, in the order of the table.
 pub(crate) const ROWS: &[Row] = &[
@@ -359,4 +390,62 @@ pub(crate) const ROWS: &[Row] = &[
         0.5,
     )
     .without_output(),
+    row(
+        "exec-in-the-middle",
+        "a child in the middle",
+        "weir 'read $S/text | exec cat | discard'",
+        "cat $S/text | cat | cat >/dev/null",
+        &CAT,
+        0.9,
+    )
+    .without_output(),
+    served(
+        "http-nginx",
+        "HTTP, one file, loopback",
+        FETCH,
+        Servers {
+            weir: FILES,
+            peer: "echo \"daemon off; worker_processes auto; pid $D/nginx.pid; error_log /dev/null; \
+                   events {} http { access_log off; sendfile on; server { listen 127.0.0.1:$L; root $S; } }\" \
+                   >$D/nginx.conf; exec nginx -p $D -c $D/nginx.conf",
+        },
+        &NGINX,
+        0.9,
+    ),
+    served(
+        "http-node",
+        "HTTP, one file, loopback",
+        FETCH,
+        Servers {
+            weir: FILES,
+            peer: "exec node -e \"require('http').createServer((request, response) => \
+                   require('fs').createReadStream('$S/text').pipe(response)).listen($L, '127.0.0.1')\"",
+        },
+        &NODE,
+        3.0,
+    ),
+    served(
+        "tcp-echo",
+        "TCP echo, loopback",
+        "weir 'read $S/text | tcp 127.0.0.1:$L | discard'",
+        Servers {
+            weir: "exec weir --progress never 'serve tcp://127.0.0.1:$L { pass }'",
+            peer: "exec socat TCP-LISTEN:$L,bind=127.0.0.1,reuseaddr,fork PIPE",
+        },
+        &SOCAT,
+        1.5,
+    ),
+    served(
+        "tcp-proxy",
+        "TCP proxy, loopback",
+        "weir 'read /dev/null | tcp 127.0.0.1:$L | discard'",
+        Servers {
+            weir: "weir --progress never 'serve tcp://127.0.0.1:$K { read $S/text }' & \
+                   exec weir --progress never 'serve tcp://127.0.0.1:$L { tcp 127.0.0.1:$K }'",
+            peer: "weir --progress never 'serve tcp://127.0.0.1:$K { read $S/text }' & \
+                   exec socat TCP-LISTEN:$L,bind=127.0.0.1,reuseaddr,fork TCP:127.0.0.1:$K",
+        },
+        &SOCAT,
+        1.5,
+    ),
 ];

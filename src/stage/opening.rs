@@ -123,7 +123,10 @@ impl<'a> Opening<'a> {
     /// In a run between the ends of a connection: what stands for standard output.
     pub fn take_given_stdout(&mut self) -> Option<Body> {
         let ends = self.ends.as_mut()?;
-        self.registered.streams.extend(ends.reader.take());
+        // Whoever reads what the peer gives learns of its end, and of what kind it is, better.
+        if ends.stdin.is_some() {
+            self.registered.streams.extend(ends.reader.take());
+        }
         ends.stdout.take()
     }
 

@@ -6,7 +6,7 @@ use super::fault::Fault;
 use super::net::address::Address;
 use super::net::listen::{Listener, Reach};
 use super::server::connection::House;
-use super::server::door::{Room, ask_for_descriptors, let_in, see_out, turn_out};
+use super::server::door::{Room, let_in, places_allowed, see_out, turn_out};
 use super::serving::Orders;
 use crate::diagnostic::printable;
 use crate::units::parse_duration;
@@ -106,16 +106,19 @@ impl Stage for Serve {
     }
 
     fn open(self: Box<Self>, opening: &mut Opening<'_>) -> anyhow::Result<Body> {
-        ask_for_descriptors();
         let template = opening.template.take();
         let template = template.ok_or_else(|| anyhow::anyhow!("internal error: a server has no chain"))?;
         let listener = self.listen()?;
-        let room = Room::new(self.max_connections as usize)?;
+        let (wanted, allowed) = (self.max_connections as usize, places_allowed());
+        let room = Room::new(wanted.min(allowed))?;
         let orders = Orders::new()?;
         let patience = Some(self.timeout).filter(|time| !time.is_zero());
         Ok(Body::server(move |context| {
             let context = context.clone();
             context.remark(format!("listening on {}", listening(&self.place, &listener)));
+            if allowed < wanted {
+                context.remark(format!("only {allowed} at once: the system allows no more open files"));
+            }
             let house = House { template, orders: orders.clone(), patience, context: context.clone() };
             let entered = let_in(&listener, &room, &context, |wire, seat| house.run_beside(wire, seat));
             drop(listener);

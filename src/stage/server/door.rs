@@ -156,14 +156,17 @@ pub(in crate::stage) fn turn_out(room: &Room, orders: &Orders) {
     }
 }
 
-/// Has the system allow as many descriptors as it may: each connection needs some.
-pub(in crate::stage) fn ask_for_descriptors() {
-    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
-        && soft < hard
-    {
-        // Only a wish.
-        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
-    }
+/// About so many descriptors a connection and its run have open, and the server besides.
+const DESCRIPTORS_EACH: u64 = 16;
+const DESCRIPTORS_BESIDE: u64 = 32;
+
+/// Has the system allow as many descriptors as it may; returns for how many connections at once they last, at least one.
+pub(in crate::stage) fn places_allowed() -> usize {
+    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return usize::MAX };
+    let is_raised = soft < hard && setrlimit(Resource::RLIMIT_NOFILE, hard, hard).is_ok();
+    let limit = if is_raised { hard } else { soft };
+    let places = limit.saturating_sub(DESCRIPTORS_BESIDE) / DESCRIPTORS_EACH;
+    usize::try_from(places).unwrap_or(usize::MAX).max(1)
 }
 
 #[cfg(test)]

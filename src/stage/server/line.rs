@@ -14,7 +14,7 @@ use nix::poll::PollFlags;
 use std::io;
 use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 /// A connection that is served.
@@ -25,6 +25,8 @@ pub(in crate::stage) struct Line {
     patience: Option<Duration>,
     /// When it last did, on the run's clock.
     stirred_nanos: AtomicU64,
+    /// Whether anybody reads what it gives.
+    is_heard: AtomicBool,
 }
 
 impl Line {
@@ -36,7 +38,7 @@ impl Line {
         context: &Context,
     ) -> Arc<Line> {
         let stirred_nanos = AtomicU64::new(context.clock().now_nanos());
-        Arc::new(Line { wire, template, patience, stirred_nanos })
+        Arc::new(Line { wire, template, patience, stirred_nanos, is_heard: AtomicBool::new(false) })
     }
 
     /// What the peer gives.
@@ -52,6 +54,7 @@ impl Line {
     }
 
     fn take(&self, outlet: &mut Outlet, context: &Context) -> anyhow::Result<()> {
+        self.is_heard.store(true, Ordering::Relaxed);
         context.waits_for(Medium::Socket);
         loop {
             let mut chunk = outlet.chunk();
@@ -144,13 +147,13 @@ impl Line {
         Fault::failed(message).into()
     }
 
-    /// What a failed write is to the run: a peer that is gone wants no more.
+    /// What a failed write is to the run. A peer that is gone wants no more; one that was to give something has broken off.
     fn gone(&self, error: io::Error) -> anyhow::Error {
-        match error.kind() {
-            io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => {
-                ReaderGone { stream: self.wire.name().to_owned() }.into()
-            }
-            _ => self.lost(error),
+        let is_gone = matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset);
+        match (is_gone, self.is_heard.load(Ordering::Relaxed)) {
+            (true, false) => ReaderGone { stream: self.wire.name().to_owned() }.into(),
+            (true, true) => self.lost(io::ErrorKind::ConnectionReset.into()),
+            (false, _) => self.lost(error),
         }
     }
 }
