@@ -83,7 +83,7 @@ fn a_transfer_that_is_reset_goes_on_where_it_was() {
     let (gate, is_read) = mpsc::channel::<()>();
     let first = whole[..1_000_000].to_vec();
     let begun: Script = Box::new(move |peer| {
-        peer.say(format!("HTTP/1.1 200 OK\r\nContent-Length: 3000000\r\nETag: \"a\"\r\n\r\n"));
+        peer.say("HTTP/1.1 200 OK\r\nContent-Length: 3000000\r\nETag: \"a\"\r\n\r\n");
         peer.say(first);
         is_read.recv().unwrap();
         peer.reset();

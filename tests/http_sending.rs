@@ -37,6 +37,17 @@ fn what_is_sent_comes_back_while_it_is_still_sent() {
 }
 
 #[test]
+fn how_much_a_link_holds_does_not_change_what_is_sent() {
+    let whole = bytes(300_000);
+    let world = World::new();
+    for size in ["1", "4096", "65537", "64M"] {
+        let server = Answers::of([echo()]);
+        let ran = world.weir(format!("pass | post {} | pass", server.url("/"))).args(["-B", size]);
+        ran.stdin(&*whole).run().quietly().giving(&whole);
+    }
+}
+
+#[test]
 fn a_conversation_goes_on_piece_by_piece() {
     let server = Answers::of([echo()]);
     let world = World::new();
