@@ -21,6 +21,12 @@ mod generated;
 mod harness;
 #[cfg(feature = "hash")]
 mod hash;
+#[cfg(feature = "web")]
+mod http_answers;
+#[cfg(feature = "web")]
+mod http_client;
+#[cfg(feature = "web")]
+mod http_sending;
 mod interop;
 mod large;
 mod memory;

@@ -12,8 +12,8 @@ use super::http_engine::url::Url;
 /// success fails the run, and its page is never taken for data; so does a body that is shorter than announced.
 ///
 /// What breaks is tried again, with longer and longer waits: a connection that cannot be made or is reset, a server that is silent
-/// for a minute, a body that is too short, and the statuses 408, 429, 500, 502, 503 and 504. When a part has been passed on
-/// already, only the rest is asked for, if the server gives a validator (a strong ETag, or Last-Modified) by which it is sure to be the
+/// for a minute, a body that is too short, and the statuses 408, 429, 500, 502, 503 and 504. A server that asks for a wait
+/// (Retry-After) is waited for, up to two minutes. When a part has been passed on already, only the rest is asked for, if the server gives a validator (a strong ETag, or Last-Modified) by which it is sure to be the
 /// same object; otherwise the run fails. Only progress begins the count anew.
 ///
 /// The bytes come as the server sends them, in its Content-Encoding if it uses one unasked. `http_proxy`, `https_proxy`, `all_proxy` and

@@ -4,6 +4,7 @@
 //! Request and answer travel at once: whenever the answer is waited for, the request's body goes on being sent.
 
 use super::io::WireIo;
+use super::listening::Listening;
 use super::lost::Lost;
 use super::upload::Upload;
 use crate::flow::Closed;
@@ -12,10 +13,8 @@ use crate::stage::net::wire::Wire;
 use bytes::Bytes;
 use hyper::body::{Body, Incoming};
 use hyper::client::conn::http1::{self, Connection};
-use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper::{Request, Response};
 use std::future::{Future, poll_fn};
-use std::io::{self, IoSlice};
 use std::pin::{Pin, pin};
 use std::task::{self, Poll};
 use std::time::Duration;
@@ -54,7 +53,7 @@ impl<'a> Exchange<'a> {
     ) -> Result<(Exchange<'a>, Response<()>), Lost> {
         let runtime = Builder::new_current_thread().enable_io().enable_time().build().map_err(Lost::Io)?;
         let (line, answer) = runtime.block_on(async {
-            let io = Listening { io: WireIo::new(wire).map_err(Lost::Io)?, is_deaf: false };
+            let io = Listening::new(WireIo::new(wire).map_err(Lost::Io)?);
             let (mut sender, connection) =
                 http1::Builder::new().handshake(io).await.map_err(|error| Lost::of(&error))?;
             let mut line = Line { connection, end: None, context };
@@ -63,7 +62,10 @@ impl<'a> Exchange<'a> {
             drop(sender);
             match line.wait(limit, answer).await {
                 Ok(Ok(answer)) => Ok((line, answer)),
-                Ok(Err(error)) => Err(line.lost(&error)),
+                Ok(Err(error)) => {
+                    let lost = line.lost(&error);
+                    Err(line.gone(lost))
+                }
                 Err(lost) => Err(line.gone(lost)),
             }
         })?;
@@ -178,7 +180,7 @@ impl Line<'_> {
     }
 
     fn give_up(self) {
-        if let Ok(wire) = self.connection.into_parts().io.io.into_wire() {
+        if let Ok(wire) = self.connection.into_parts().io.into_inner().into_wire() {
             wire.give_up();
         }
     }
@@ -198,79 +200,141 @@ async fn passed(limit: Limit, context: &Context) -> Duration {
     }
 }
 
-/// A connection whose peer may take no more and still have an answer to give: one that refuses a large body does not read it.
-#[derive(Debug)]
-struct Listening {
-    io: WireIo,
-    /// Whether the peer takes no more. What it has given is read all the same, to an end that tells.
-    is_deaf: bool,
-}
+#[cfg(test)]
+mod tests {
+    use super::Exchange;
+    use crate::flow::Closed;
+    use crate::stage::contract::Context;
+    use crate::stage::http_engine::bridge::bridge;
+    use crate::stage::http_engine::lost::Lost;
+    use crate::stage::http_engine::upload::{Piece, Upload};
+    use crate::stage::net::address::Address;
+    use crate::stage::net::dial::dial;
+    use crate::stage::testing_ends::bench;
+    use hyper::{Request, Response};
+    use std::io::{Read, Write};
+    use std::net::{TcpListener, TcpStream};
+    use std::sync::mpsc;
+    use std::time::{Duration, Instant};
 
-impl Listening {
-    fn unless_deaf<T>(&mut self, result: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
-        match result {
-            Poll::Ready(Err(error))
-                if matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset) =>
-            {
-                self.is_deaf = true;
-                Poll::Pending
-            }
-            result => result,
+    /// A request with `upload`, asked of `server`, which has the connection.
+    fn ask<'a>(
+        context: &'a Context,
+        upload: Upload,
+        limit: Option<Duration>,
+        server: impl FnOnce(TcpStream) + Send + 'static,
+    ) -> Result<(Exchange<'a>, Response<()>), Lost> {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = Address::new("127.0.0.1", listener.local_addr().unwrap().port());
+        std::thread::spawn(move || server(listener.accept().unwrap().0));
+        let wire = dial(&address, Duration::from_secs(10), context).unwrap();
+        let mut request = Request::new(upload);
+        *request.method_mut() = hyper::Method::POST;
+        *request.uri_mut() = "/".parse().unwrap();
+        Exchange::begin(wire, request, limit, context)
+    }
+
+    fn read_head(stream: &mut TcpStream) {
+        let (mut head, mut byte) = (Vec::new(), [0]);
+        while !head.ends_with(b"\r\n\r\n") {
+            stream.read_exact(&mut byte).unwrap();
+            head.push(byte[0]);
         }
     }
-}
 
-impl Read for Listening {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        task: &mut task::Context<'_>,
-        cursor: ReadBufCursor<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_read(task, cursor)
+    /// Answers with `answer`, then holds the connection until the other end of the gate is gone.
+    fn holding(answer: &'static [u8]) -> (mpsc::Sender<()>, impl FnOnce(TcpStream) + Send + 'static) {
+        let (gate, is_over) = mpsc::channel();
+        let server = move |mut stream: TcpStream| {
+            read_head(&mut stream);
+            stream.write_all(answer).unwrap();
+            is_over.recv().ok();
+        };
+        (gate, server)
     }
-}
 
-impl Write for Listening {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        task: &mut task::Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        if self.is_deaf {
-            return Poll::Pending;
+    #[test]
+    fn a_silent_server_is_given_its_time_and_no_more() {
+        let bench = bench(64);
+        let limit = Some(Duration::from_millis(20));
+        let (_gate, server) = holding(b"");
+        let lost = ask(&bench.context, Upload::Over, limit, server).unwrap_err();
+        assert!(matches!(lost, Lost::Silent(time) if Some(time) == limit), "{lost:?}");
+        let (_gate, server) = holding(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nab");
+        let (mut exchange, _) = ask(&bench.context, Upload::Over, None, server).unwrap();
+        assert_eq!(exchange.announced_bytes(), Some(4));
+        assert_eq!(exchange.next_bytes(limit).unwrap().as_deref(), Some(&b"ab"[..]));
+        assert!(matches!(exchange.next_bytes(limit), Err(Lost::Silent(_))));
+    }
+
+    #[test]
+    fn a_time_limit_does_not_run_while_the_process_is_stopped() {
+        let bench = bench(64);
+        bench.context.clock().freeze();
+        let limit = Duration::from_millis(1);
+        let (_, answer) = ask(&bench.context, Upload::Over, Some(limit), move |mut stream| {
+            read_head(&mut stream);
+            let asked = Instant::now();
+            while asked.elapsed() < 5 * limit {}
+            stream.write_all(b"HTTP/1.1 204 x\r\n\r\n").unwrap();
+        })
+        .unwrap();
+        assert_eq!(answer.status(), 204);
+    }
+
+    #[test]
+    fn a_wait_ends_when_the_run_is_given_up() {
+        let bench = bench(64);
+        let (gate, is_asked) = mpsc::channel();
+        let (_hold, server) = holding(b"");
+        let alarm = std::sync::Arc::clone(&bench.alarm);
+        let ringer = std::thread::spawn(move || {
+            is_asked.recv().unwrap();
+            alarm.ring();
+        });
+        let lost = ask(&bench.context, Upload::Over, None, move |stream| {
+            gate.send(()).unwrap();
+            server(stream);
+        });
+        assert!(matches!(lost.unwrap_err(), Lost::Closed(Closed::HungUp)));
+        ringer.join().unwrap();
+    }
+
+    #[test]
+    fn a_request_that_never_becomes_whole_is_reset() {
+        let bench = bench(64);
+        let (sender, receiver) = bridge(2).unwrap();
+        let mut chunk = bench.outlet.chunk();
+        chunk.append(b"part");
+        assert!(sender.send(Piece::Data(chunk), &bench.context).unwrap());
+        drop(sender);
+        let (told, taken) = mpsc::channel();
+        let lost = ask(&bench.context, Upload::Bridge(receiver), None, move |mut stream| {
+            let mut all = Vec::new();
+            let result = stream.read_to_end(&mut all).map_err(|error| error.kind());
+            told.send((result.is_err(), all.ends_with(b"\r\n0\r\n\r\n"))).unwrap();
+        });
+        assert!(matches!(lost.unwrap_err(), Lost::NotWhole));
+        assert_eq!(taken.recv().unwrap(), (true, false));
+    }
+
+    #[test]
+    fn an_answer_is_heard_from_a_server_that_takes_no_more() {
+        let bench = bench(1 << 20);
+        let (sender, receiver) = bridge(64).unwrap();
+        for _ in 0..64 {
+            let mut chunk = bench.outlet.chunk();
+            chunk.fill(1 << 20);
+            assert!(sender.send(Piece::Data(chunk), &bench.context).unwrap());
         }
-        let result = Pin::new(&mut self.io).poll_write(task, bytes);
-        self.unless_deaf(result)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.io.is_write_vectored()
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        task: &mut task::Context<'_>,
-        pieces: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        if self.is_deaf {
-            return Poll::Pending;
-        }
-        let result = Pin::new(&mut self.io).poll_write_vectored(task, pieces);
-        self.unless_deaf(result)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, task: &mut task::Context<'_>) -> Poll<io::Result<()>> {
-        if self.is_deaf {
-            return Poll::Pending;
-        }
-        let result = Pin::new(&mut self.io).poll_flush(task);
-        self.unless_deaf(result)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, task: &mut task::Context<'_>) -> Poll<io::Result<()>> {
-        if self.is_deaf {
-            return Poll::Ready(Ok(()));
-        }
-        Pin::new(&mut self.io).poll_shutdown(task)
+        let (mut exchange, answer) = ask(&bench.context, Upload::Bridge(receiver), None, |mut stream| {
+            read_head(&mut stream);
+            stream.write_all(b"HTTP/1.1 413 x\r\nContent-Length: 2\r\n\r\nno").unwrap();
+        })
+        .unwrap();
+        assert_eq!(answer.status(), 413);
+        assert_eq!(exchange.next_bytes(None).unwrap().as_deref(), Some(&b"no"[..]));
+        assert_eq!(exchange.next_bytes(None).unwrap(), None);
+        drop(sender);
     }
 }

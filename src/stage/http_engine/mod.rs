@@ -7,6 +7,7 @@ pub(in crate::stage) mod download;
 pub(in crate::stage) mod exchange;
 pub(in crate::stage) mod header;
 pub(in crate::stage) mod io;
+mod listening;
 pub(in crate::stage) mod lost;
 pub(in crate::stage) mod proxy;
 pub(in crate::stage) mod resume;

@@ -2,7 +2,7 @@
 //! Knows nothing of which method it is.
 
 use super::bridge::{Sender, bridge};
-use super::connect::{closed, connect};
+use super::connect::{Unconnected, closed, connect};
 use super::exchange::Exchange;
 use super::header::{Header, Pointed, headers};
 use super::lost::Lost;
@@ -98,7 +98,7 @@ impl Sending {
         let url = &self.url;
         let mut headers = headers(url, &self.headers, Pointed::Nowhere);
         headers.insert(CONTENT_TYPE, self.kind);
-        let connected = connect(url, context).map_err(|unconnected| unconnected.into_error())?;
+        let connected = connect(url, context).map_err(Unconnected::into_error)?;
         let (wire, request) = connected.request(method, url, headers, upload)?;
         let (exchange, answer) = Exchange::begin(wire, request, None, context)
             .map_err(|lost| failure(&lost, lost.before_the_answer(), url))?;

@@ -4,7 +4,7 @@
 use super::exchange::Exchange;
 use crate::diagnostic::printable;
 use crate::stage::fault::Fault;
-use hyper::header::{CONTENT_TYPE, HeaderMap, LOCATION, RETRY_AFTER};
+use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
 use hyper::{Response, StatusCode};
 use std::time::{Duration, SystemTime};
 
@@ -77,7 +77,7 @@ fn is_shown_as_it_is(word: &str) -> bool {
 /// Where an answer points, if it does.
 pub(in crate::stage) fn pointer(answer: &Response<()>) -> Option<&[u8]> {
     let points = matches!(answer.status().as_u16(), 301 | 302 | 303 | 307 | 308);
-    answer.headers().get(LOCATION).filter(|_| points).map(|location| location.as_bytes())
+    answer.headers().get(LOCATION).filter(|_| points).map(HeaderValue::as_bytes)
 }
 
 /// How long the server asks to be left alone (RFC 9110 §10.2.3).
