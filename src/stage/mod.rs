@@ -53,7 +53,7 @@ mod hired;
 mod http_engine;
 mod inflate;
 mod level;
-#[cfg(feature = "text")]
+#[cfg(any(feature = "text", feature = "web"))]
 mod lines;
 mod lower;
 #[cfg(feature = "lz4")]
@@ -102,6 +102,10 @@ mod unxz;
 mod unzstd;
 mod upper;
 mod write;
+#[cfg(feature = "web")]
+mod ws;
+#[cfg(feature = "web")]
+mod ws_engine;
 #[cfg(feature = "xz")]
 mod xz;
 #[cfg(feature = "zstd")]
@@ -181,6 +185,8 @@ pub const TABLE: &[Entry] = &[
     unzstd::ENTRY,
     upper::ENTRY,
     write::ENTRY,
+    #[cfg(feature = "web")]
+    ws::ENTRY,
     #[cfg(feature = "xz")]
     xz::ENTRY,
     #[cfg(feature = "zstd")]
