@@ -4,7 +4,6 @@
 use super::config;
 use super::stream::WireStream;
 use super::url::Url;
-use crate::diagnostic::printable;
 use crate::flow::Closed;
 use crate::stage::contract::Context;
 use crate::stage::fault::Fault;
@@ -198,12 +197,12 @@ impl<'a> Answer<'a> {
 
     fn check(&self, accept_key: &str, offered: &str) -> Result<(), Fault> {
         if self.status.split(' ').next() != Some("101") {
-            let status = printable(self.status.as_bytes());
+            let status = shown(self.status);
             let fault = Fault::failed(format!("answered {status} instead of switching to WebSocket"));
             let place = self.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("location"));
             return Err(match place.filter(|_| self.status.starts_with('3')) {
                 Some((_, place)) => {
-                    fault.help(format!("it points to {}; that is not followed", printable(place.as_bytes())))
+                    fault.help(format!("it points to {}; that is not followed", shown(place)))
                 }
                 None => fault,
             });
@@ -226,6 +225,12 @@ impl<'a> Answer<'a> {
             _ => Ok(()),
         }
     }
+}
+
+/// What a peer says, fit to be shown.
+fn shown(words: &str) -> String {
+    const LETTERS_MAX: usize = 200;
+    words.chars().filter(|letter| !letter.is_control()).take(LETTERS_MAX).collect()
 }
 
 #[cfg(test)]

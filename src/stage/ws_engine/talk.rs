@@ -259,7 +259,7 @@ pub(super) fn verdict(frame: Option<&CloseFrame>) -> Result<(), Fault> {
         return Ok(());
     }
     let code = u16::from(frame.code);
-    let why = crate::diagnostic::printable(frame.reason.as_bytes());
+    let why: String = frame.reason.chars().filter(|letter| !letter.is_control()).collect();
     Err(Fault::failed(if why.is_empty() {
         format!("ended with code {code}")
     } else {
