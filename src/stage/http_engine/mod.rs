@@ -5,6 +5,7 @@ pub(in crate::stage) mod bridge;
 pub(in crate::stage) mod connect;
 pub(in crate::stage) mod download;
 pub(in crate::stage) mod exchange;
+pub(in crate::stage) mod files;
 pub(in crate::stage) mod header;
 pub(in crate::stage) mod io;
 mod listening;
