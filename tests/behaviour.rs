@@ -28,6 +28,9 @@ mod names;
 mod peer;
 mod readme;
 mod samples;
+#[cfg(feature = "web")]
+mod serve_http;
+mod server;
 mod sockets;
 mod sockets_kin;
 #[cfg(feature = "web")]
