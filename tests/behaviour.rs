@@ -35,6 +35,8 @@ mod peer;
 mod readme;
 mod samples;
 mod serve;
+#[cfg(feature = "web")]
+mod serve_http;
 mod server;
 mod sockets;
 mod sockets_kin;

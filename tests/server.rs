@@ -1,7 +1,8 @@
-//! A server of weir's, for a test: started, found, ended, and what it said.
-//! Knows nothing of what it serves.
+//! A server of ours on a free port of the loopback, started and ended by a test.
+//! Knows nothing of what is served.
 
 use crate::harness::{Call, PATIENCE, Patience, World};
+use crate::peer::patient;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::fs;
@@ -9,53 +10,75 @@ use std::io::{BufRead, BufReader};
 use std::net::TcpStream;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{self, Receiver};
 use std::thread;
+use std::time::Instant;
 
-/// A server that listens. Dropped, it is killed.
+/// A server. Dropped, it is ended and reaped.
 pub struct Server {
     child: Child,
     lines: Receiver<String>,
+    said: String,
     place: String,
     _patience: Patience,
 }
 
 impl Server {
-    /// Starts `weir CHAIN`, with these options in front of it, and returns when it listens.
-    pub fn start(world: &World, options: &[&str], chain: &str) -> Server {
-        let call = options.iter().fold(world.weir("--progress=never"), |call, option| call.arg(option));
-        Server::of(call.arg("--").arg(chain))
+    /// Starts `chain`, a `serve` at port 0 or at a name in the file system, and waits until it listens.
+    #[track_caller]
+    pub fn start(world: &World, chain: &str) -> Server {
+        Server::with(world, chain, &[])
     }
 
-    /// As [`Server::start`], of a call that is put together.
+    /// The same, with more words for `weir`.
+    #[track_caller]
+    pub fn with(world: &World, chain: &str, words: &[&str]) -> Server {
+        Server::of(world.weir(chain).args(words))
+    }
+
+    /// The same, of a call that is put together.
+    #[track_caller]
     pub fn of(call: Call) -> Server {
         let mut child =
             call.spawn(|command| command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()));
-        let stderr = BufReader::new(child.stderr.take().unwrap());
-        let (told, lines) = channel();
-        thread::spawn(move || stderr.lines().map_while(Result::ok).try_for_each(|line| told.send(line)));
         let patience = Patience::with(&child);
-        let mut server = Server { child, lines, place: String::new(), _patience: patience };
-        let line = server.says("listening on ");
-        server.place = line.rsplit("listening on ").next().unwrap().to_owned();
+        let (teller, lines) = mpsc::channel();
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        thread::spawn(move || stderr.lines().map_while(Result::ok).try_for_each(|line| teller.send(line)));
+        let place = String::new();
+        let mut server = Server { child, lines, said: String::new(), place, _patience: patience };
+        let line = server.hears("listening on ");
+        server.place = line.split("listening on ").nth(1).unwrap().to_owned();
         server
     }
 
-    /// Where it listens, without the scheme: `127.0.0.1:4711`.
+    /// Where it listens, as it says: `tcp://127.0.0.1:4711`.
+    pub fn place(&self) -> &str {
+        &self.place
+    }
+
+    /// The same without the protocol and without a path: `127.0.0.1:4711`.
     pub fn address(&self) -> &str {
-        self.place.split("://").last().unwrap().trim_end_matches('/')
+        let address = self.place.split_once("://").map_or(&*self.place, |(_, address)| address);
+        address.split('/').next().unwrap()
     }
 
-    /// A connection to it.
+    /// A connection to it, over TCP.
     pub fn connect(&self) -> TcpStream {
-        crate::peer::patient(TcpStream::connect(self.address()).unwrap())
+        patient(TcpStream::connect(self.address()).unwrap())
     }
 
-    /// The next line that holds `part`; fails when none comes.
+    /// Waits for a line with `part` in it.
     #[track_caller]
-    pub fn says(&self, part: &str) -> String {
+    pub fn hears(&mut self, part: &str) -> String {
+        let until = Instant::now() + PATIENCE;
         loop {
-            let line = self.lines.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("never said: {part}"));
+            let left = until.saturating_duration_since(Instant::now());
+            let Ok(line) = self.lines.recv_timeout(left) else {
+                panic!("not said: {part}\nbut:\n{}", self.said);
+            };
+            self.said.push_str(&line);
+            self.said.push('\n');
             if line.contains(part) {
                 return line;
             }
@@ -63,39 +86,59 @@ impl Server {
     }
 
     pub fn signal(&self, signal: Signal) {
-        kill(Pid::from_raw(i32::try_from(self.child.id()).unwrap()), signal).unwrap();
+        kill(self.process(), signal).unwrap();
     }
 
-    /// A number out of what the system says of it, such as `VmHWM` in KiB.
+    fn process(&self) -> Pid {
+        Pid::from_raw(i32::try_from(self.child.id()).unwrap())
+    }
+
+    /// A line of its /proc/PID/status, as a number.
     pub fn status(&self, name: &str) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
-        line.trim_start_matches(':').split_ascii_whitespace().next().unwrap().parse().unwrap()
+        let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).unwrap();
+        line.split_whitespace().next().unwrap().parse().unwrap()
     }
 
-    /// How many descriptors it has open.
+    /// How many descriptors it has.
     pub fn descriptors(&self) -> usize {
         fs::read_dir(format!("/proc/{}/fd", self.child.id())).unwrap().count()
     }
 
-    /// Waits for its end: the exit code as a shell shows it, and what it said that nobody has heard yet.
-    pub fn ended(mut self) -> (i32, Vec<String>) {
+    /// Waits for its end: its exit code, as a shell would show it, and all that it said.
+    pub fn ended(mut self) -> (i32, String) {
         let status = self.child.wait().unwrap();
+        self.said.extend(self.lines.iter().map(|line| line + "\n"));
         let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal)).unwrap();
-        (code, self.lines.iter().collect())
+        (code, std::mem::take(&mut self.said))
     }
 
-    /// Ends it as TERM does, when nothing is going on any more, and fails if it says anything else.
+    /// Waits for its end, which must be with this code and without another word.
+    #[track_caller]
+    pub fn ended_quietly(mut self, code: i32) {
+        let status = self.child.wait().unwrap();
+        let told: Vec<String> = self.lines.iter().collect();
+        let ended = status.code().or_else(|| status.signal().map(|signal| 128 + signal)).unwrap();
+        assert_eq!((ended, told), (code, Vec::new()));
+    }
+
+    /// Ends it while nothing is going on.
     #[track_caller]
     pub fn end_quietly(self) {
         self.signal(Signal::SIGTERM);
-        assert_eq!(self.ended(), (0, Vec::new()));
+        self.ended_quietly(0);
+    }
+
+    /// Ends it, as people do.
+    pub fn end(self) -> (i32, String) {
+        self.signal(Signal::SIGTERM);
+        self.ended()
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.child.kill().ok();
+        self.child.wait().ok();
     }
 }

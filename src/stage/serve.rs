@@ -1,25 +1,36 @@
 //! `serve`: a chain that is run for every connection, or for every request.
 //! Knows nothing of sockets: `server` lets connections in, and runs the chain.
 
-use super::contract::{Body, Entry, Groups, Opening, Role, Stage};
+use super::contract::{Body, Context, Entry, Groups, Opening, Role, Stage};
 use super::fault::Fault;
-use super::net::address::Address;
+#[cfg(feature = "web")]
+use super::http_engine::sending::{Kind, kind};
+#[cfg(feature = "web")]
+use super::http_engine::server::{Lobby, Site, connections_max, screen::Rules};
 use super::net::listen::{Listener, Reach};
+use super::net::wire::Wire;
 use super::server::connection::House;
-use super::server::door::{Room, let_in, places_allowed, see_out, turn_out};
+use super::server::door::{Room, Seat, let_in, places_allowed, see_out, turn_out};
+use super::server::place::Place;
 use super::serving::Orders;
-use crate::diagnostic::printable;
 use crate::units::parse_duration;
-use std::fmt;
-use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
+use clap::FromArgMatches;
+#[cfg(feature = "web")]
+use clap::error::ErrorKind;
+use std::io;
 use std::time::Duration;
 
 /// Run a chain for every connection
 ///
-/// URL is `tcp://HOST:PORT` or `unix:PATH`. The standard input and output of CHAIN are the connection: `serve tcp://:7000 { upper }` answers
+/// URL is `tcp://HOST:PORT`, `unix:PATH` or `http://HOST:PORT`. The standard input and output of CHAIN are the connection: `serve tcp://:7000 { upper }` answers
 /// in capitals, `serve tcp://:5433 { tcp db:5432 }` passes everything on. Each connection has a run of its own: one that fails is told in a
 /// line, its peer sees a reset, and the others go on. What a run writes to files is there when all of that run has succeeded.
+///
+/// For `http` there is a run for each request: its standard input is what the request brings, its standard output the answer. The chain is
+/// told neither path nor query; a URL with a path serves that path only. GET, POST, PUT, PATCH and DELETE run the chain, HEAD does not. A run
+/// that fails before it has given anything is answered with status 500; after that, the answer breaks off. No answer is whole before
+/// the outputs of its run are in place. Pages that a browser shows from other places are turned away: by `Origin`, and by a `Host` that is
+/// neither a number, `localhost` nor that of URL.
 ///
 /// Only this machine can connect unless `--allow-remote` is given. A connection too many waits outside until another ends. The
 /// first INT or TERM closes the door: who is inside has a time to finish; a second one ends everything at once.
@@ -29,7 +40,7 @@ pub(super) struct Serve {
     #[arg(value_name = "URL", value_parser = Place::parse)]
     place: Place,
 
-    /// Serve so many at once; the others wait
+    /// Serve so many at once; the others wait, a request for as long as `--timeout`
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     max_connections: u32,
 
@@ -44,6 +55,11 @@ pub(super) struct Serve {
     /// Listen at an address that other machines can reach, too
     #[arg(long)]
     allow_remote: bool,
+
+    /// For http: what kind of bytes CHAIN gives [default: application/octet-stream]
+    #[cfg(feature = "web")]
+    #[arg(long = "type", value_name = "MIME", value_parser = kind)]
+    kind: Option<Kind>,
 }
 
 pub(super) const ENTRY: Entry = Entry {
@@ -51,46 +67,30 @@ pub(super) const ENTRY: Entry = Entry {
     shown: &[
         "serve tcp://localhost:7000 { upper }",
         "serve tcp://localhost:5433 { tcp db.example.org:5432 }",
+        #[cfg(feature = "web")]
+        "serve http://localhost:8080 --type video/mp4 { read video.mp4 }",
         "serve unix:/run/user/1000/log.sock { gzip --stream | write --append log.gz }",
     ],
+    parse: |matches| Ok(Box::new(Serve::from_arg_matches(matches)?.checked()?)),
     ..Entry::of::<Serve>("serve", Role::Server)
 };
 
-/// What is spoken, and where.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Place {
-    Tcp(Address),
-    Unix(PathBuf),
-}
-
-impl Place {
-    fn parse(text: &str) -> Result<Place, String> {
-        const FORMS: &str = "type `tcp://HOST:PORT` or `unix:PATH`";
-        if let Some(address) = text.strip_prefix("tcp://") {
-            return Ok(Place::Tcp(Address::parse(address.strip_suffix('/').unwrap_or(address))?));
-        }
-        match text.strip_prefix("unix:").map(|path| path.strip_prefix("//").unwrap_or(path)) {
-            Some("") => Err(format!("a path is missing; {FORMS}")),
-            Some(path) => Ok(Place::Unix(path.into())),
-            None => Err(format!("it is not known what to speak there; {FORMS}")),
-        }
-    }
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Place::Tcp(address) => write!(formatter, "tcp://{address}"),
-            Place::Unix(path) => write!(formatter, "unix:{}", printable(path.as_os_str().as_bytes())),
-        }
-    }
-}
-
 impl Serve {
+    /// What arguments that are right one by one may do wrong together.
+    fn checked(self) -> Result<Serve, clap::Error> {
+        #[cfg(feature = "web")]
+        if self.kind.is_some() && !matches!(self.place, Place::Http { .. }) {
+            return Err(clap::Error::raw(ErrorKind::ArgumentConflict, "`--type` is for http:// only"));
+        }
+        Ok(self)
+    }
+
     fn listen(&self) -> Result<Listener, Fault> {
         let reach = if self.allow_remote { Reach::Remote } else { Reach::Loopback };
         match &self.place {
             Place::Tcp(address) => Listener::tcp(address, reach),
+            #[cfg(feature = "web")]
+            Place::Http { address, .. } => Listener::tcp(address, reach),
             Place::Unix(path) => Listener::unix(path),
         }
     }
@@ -109,51 +109,84 @@ impl Stage for Serve {
         let template = opening.template.take();
         let template = template.ok_or_else(|| anyhow::anyhow!("internal error: a server has no chain"))?;
         let listener = self.listen()?;
-        let (wanted, allowed) = (self.max_connections as usize, places_allowed());
+        let (wanted, allowed) = (self.connections_max(), places_allowed());
         let room = Room::new(wanted.min(allowed))?;
         let orders = Orders::new()?;
         let patience = Some(self.timeout).filter(|time| !time.is_zero());
         Ok(Body::server(move |context| {
             let context = context.clone();
-            context.remark(format!("listening on {}", listening(&self.place, &listener)));
+            let house = House { template, orders: orders.clone(), patience, context: context.clone() };
+            let floor = self.floor(house)?;
+            context.remark(format!("listening on {}", self.place.at(&listener)));
             if allowed < wanted {
                 context.remark(format!("only {allowed} at once: the system allows no more open files"));
             }
-            let house = House { template, orders: orders.clone(), patience, context: context.clone() };
-            let entered = let_in(&listener, &room, &context, |wire, seat| house.run_beside(wire, seat));
+            let entered = let_in(&listener, &room, &context, |wire, seat| floor.enter(wire, seat, &context));
             drop(listener);
-            match entered {
-                Ok(()) => Ok(see_out(&room, &orders, self.grace, &context)?),
+            let ended = match entered {
+                Ok(()) => see_out(&room, &orders, self.grace, &context).map_err(Into::into),
                 Err(error) => {
                     turn_out(&room, &orders);
                     Err(error)
                 }
-            }
+            };
+            floor.close();
+            ended
         }))
     }
 }
 
-/// Where a server listens, as a client would write it.
-fn listening(place: &Place, listener: &Listener) -> String {
-    match place {
-        Place::Tcp(_) => format!("tcp://{}", listener.name()),
-        Place::Unix(_) => place.to_string(),
+/// Where connections are served, behind the door.
+enum Floor {
+    /// Each by itself.
+    Apart(House),
+    /// All in one runtime.
+    #[cfg(feature = "web")]
+    Together(Lobby),
+}
+
+impl Floor {
+    fn enter(&self, wire: Wire, seat: Seat, context: &Context) -> io::Result<()> {
+        match self {
+            Floor::Apart(house) => house.run_beside(wire, seat),
+            #[cfg(feature = "web")]
+            Floor::Together(lobby) => lobby.enter(wire, seat, context),
+        }
+    }
+
+    fn close(self) {
+        match self {
+            Floor::Apart(_) => {}
+            #[cfg(feature = "web")]
+            Floor::Together(lobby) => lobby.close(),
+        }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::Place;
+impl Serve {
+    /// How many connections there may be at once.
+    fn connections_max(&self) -> usize {
+        let served_max = self.max_connections as usize;
+        match &self.place {
+            // Most of them are silent: what is bounded is the requests.
+            #[cfg(feature = "web")]
+            Place::Http { .. } => connections_max(served_max),
+            Place::Tcp(_) | Place::Unix(_) => served_max,
+        }
+    }
 
-    #[test]
-    fn a_place_says_what_is_spoken_and_where() {
-        let shown = |text| Place::parse(text).map(|place| place.to_string());
-        assert_eq!(shown("tcp://:7000").unwrap(), "tcp://localhost:7000");
-        assert_eq!(shown("tcp://[::1]:7000/").unwrap(), "tcp://[::1]:7000");
-        assert_eq!(shown("unix:///run/a").unwrap(), "unix:/run/a");
-        assert_eq!(shown("unix:a b").unwrap(), "unix:\"a b\"");
-        for text in ["localhost:7000", "tcp://localhost", "unix:", "ftp://localhost:21"] {
-            assert!(shown(text).unwrap_err().contains("type "), "{text}");
+    fn floor(&self, house: House) -> io::Result<Floor> {
+        match &self.place {
+            Place::Tcp(_) | Place::Unix(_) => Ok(Floor::Apart(house)),
+            #[cfg(feature = "web")]
+            Place::Http { address, path } => {
+                let host = (!self.allow_remote).then(|| address.host.clone());
+                let kind = self.kind.clone().unwrap_or_else(|| Kind::from_static("application/octet-stream"));
+                let rules = Rules { path: path.clone(), host };
+                let served_max = self.max_connections as usize;
+                let site = Site::new(house, rules, kind, served_max, self.connections_max());
+                Ok(Floor::Together(Lobby::open(site)?))
+            }
         }
     }
 }

@@ -7,6 +7,7 @@ use hyper::rt::{Read, ReadBufCursor, Sleep, Timer, Write};
 use std::cell::RefCell;
 use std::future::Future;
 use std::io::{self, IoSlice};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
@@ -54,6 +55,11 @@ impl WireIo {
     /// How messages call the peer.
     pub(in crate::stage) fn name(&self) -> &str {
         &self.name
+    }
+
+    /// What is below, to look at.
+    pub(in crate::stage) fn socket(&self) -> BorrowedFd<'_> {
+        self.stream.as_fd()
     }
 
     fn poll_readable<T>(

@@ -29,7 +29,7 @@ pub(in crate::stage) enum Lost {
 
 impl Lost {
     /// What hyper makes of it.
-    pub(super) fn of(error: &hyper::Error) -> Lost {
+    pub(in crate::stage) fn of(error: &hyper::Error) -> Lost {
         if error.is_user() || error.is_body_write_aborted() {
             return Lost::NotWhole;
         }

@@ -13,6 +13,7 @@ pub(in crate::stage) mod lost;
 pub(in crate::stage) mod proxy;
 pub(in crate::stage) mod resume;
 pub(in crate::stage) mod sending;
+pub(in crate::stage) mod server;
 pub(in crate::stage) mod status;
 pub(in crate::stage) mod upload;
 pub(in crate::stage) mod url;

@@ -35,7 +35,11 @@ pub(in crate::stage) struct Sending {
     kind: HeaderValue,
 }
 
-fn kind(text: &str) -> Result<HeaderValue, String> {
+/// What kind of bytes there are.
+pub(in crate::stage) type Kind = HeaderValue;
+
+/// What kind of bytes there are, as people name it.
+pub(in crate::stage) fn kind(text: &str) -> Result<HeaderValue, String> {
     let is_kind = text.split_once('/').is_some_and(|(major, minor)| !major.is_empty() && !minor.is_empty());
     let value = HeaderValue::from_str(text.trim()).ok().filter(|_| is_kind);
     value.ok_or_else(|| "type it as in `text/plain`".to_owned())

@@ -4,3 +4,4 @@
 pub(in crate::stage) mod connection;
 pub(in crate::stage) mod door;
 pub(in crate::stage) mod line;
+pub(in crate::stage) mod place;

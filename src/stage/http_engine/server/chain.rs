@@ -1,0 +1,148 @@
+//! A request that is answered by a run of the chain: what it sends is the input, what the chain gives is the answer.
+//! Decides the head of the answer when the first of it is there, or the end of the run.
+
+use super::Site;
+use super::answer::{Refusal, answer};
+use super::errand::Errand;
+use super::guest::{Busy, Guest};
+use super::request::{Intake, Pump};
+use super::response::{Content, Output, stdout};
+use crate::flow::Chunk;
+use crate::stage::http_engine::bridge::bridge;
+use crate::stage::serving::{Ends, Served};
+use hyper::body::{Body as _, Incoming};
+use hyper::header::CONTENT_TYPE;
+use hyper::{Response, StatusCode};
+use nix::fcntl::OFlag;
+use nix::unistd::pipe2;
+use std::future::poll_fn;
+use std::io;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::thread;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::task::spawn_local;
+
+/// So many pieces are on their way between a connection and its run, in each direction.
+const SLOTS: usize = 2;
+
+const FAILED: Refusal = Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "the request could not be served");
+const GARBLED: Refusal = Refusal::new(StatusCode::BAD_REQUEST, "the body of the request is no HTTP");
+const GIVEN_UP: Refusal = Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "the server ends");
+const SCARCE: Refusal = Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "the server has too much to do");
+
+/// A run as the connection sees it.
+struct Begun {
+    output: Output,
+    /// How many bytes it will give: known before it gives any.
+    announced_bytes: Arc<OnceLock<u64>>,
+    is_garbled: Arc<AtomicBool>,
+}
+
+/// Answers a request.
+pub(super) async fn run_chain(
+    body: Incoming,
+    guest: &Rc<Guest>,
+    busy: Busy,
+    errand: &Arc<Errand>,
+    place: OwnedSemaphorePermit,
+) -> Response<Content> {
+    let Begun { mut output, announced_bytes, is_garbled } = match begin(body, guest, busy, errand, place) {
+        Ok(begun) => begun,
+        Err(error) => {
+            errand.fails(&format!("cannot be served: {error}"));
+            return SCARCE.answer();
+        }
+    };
+    let first = loop {
+        match poll_fn(|task| output.chunks.poll_receive(task)).await {
+            Some(chunk) if chunk.is_empty() => {}
+            first => break first,
+        }
+    };
+    let content = match first {
+        Some(_) => {
+            output.first = first;
+            output.announced_bytes = announced_bytes.get().copied();
+            Content::Run(Box::new(output))
+        }
+        None => match (&mut output.outcome).await {
+            Ok(Served::Done | Served::HungUp) => Content::Over,
+            Ok(Served::GivenUp) => return GIVEN_UP.answer(),
+            Ok(Served::Failed(_)) | Err(_) if is_garbled.load(Ordering::Relaxed) => return GARBLED.answer(),
+            Ok(Served::Failed(_)) | Err(_) => return FAILED.answer(),
+        },
+    };
+    let mut answer = answer(StatusCode::OK, content);
+    answer.headers_mut().insert(CONTENT_TYPE, guest.site.kind.clone());
+    answer
+}
+
+/// Starts the run, and what passes the request's body to it.
+fn begin(
+    body: Incoming,
+    guest: &Rc<Guest>,
+    busy: Busy,
+    errand: &Arc<Errand>,
+    place: OwnedSemaphorePermit,
+) -> io::Result<Begun> {
+    let (parts, intake) = bridge(SLOTS)?;
+    let (sender, chunks) = bridge::<Chunk>(SLOTS)?;
+    let (reader, writer) = pipe2(OFlag::O_CLOEXEC)?;
+    let (want, wanted) = oneshot::channel();
+    let (tell, outcome) = oneshot::channel();
+    let announced_bytes = Arc::new(OnceLock::new());
+    let is_garbled = Arc::new(AtomicBool::new(false));
+    let (announced, name) = (Arc::clone(&announced_bytes), guest.name.clone());
+    let ends = Ends {
+        name: errand.title().to_owned(),
+        stdin: Intake { parts: intake, wanted: want }.stdin(),
+        stdin_bytes: body.size_hint().exact(),
+        stdout: Box::new(move |bytes| {
+            if let Some(bytes) = bytes {
+                // It is said once.
+                let _ = announced.set(bytes);
+            }
+            stdout(sender, name)
+        }),
+        reader: Some(writer),
+    };
+    let (site, seat, errand_of_run) = (Arc::clone(&guest.site), Arc::clone(&guest.seat), Arc::clone(errand));
+    thread::Builder::new().name("request".to_owned()).spawn(move || {
+        let served = run(&site, ends, &errand_of_run);
+        // Nobody hears it when the connection is gone.
+        let _ = tell.send(served);
+        drop((place, seat));
+    })?;
+    let pump = Pump {
+        body,
+        parts,
+        wanted,
+        guest: Rc::clone(guest),
+        busy: busy.clone(),
+        is_garbled: Arc::clone(&is_garbled),
+    };
+    spawn_local(pump.run());
+    let output = Output {
+        chunks,
+        outcome,
+        first: None,
+        last: None,
+        announced_bytes: None,
+        given_bytes: 0,
+        _reader: reader,
+        guest: Rc::clone(guest),
+        _busy: busy,
+    };
+    Ok(Begun { output, announced_bytes, is_garbled })
+}
+
+/// Sees the run to its end, on its own thread.
+fn run(site: &Site, ends: Ends, errand: &Errand) -> Served {
+    let served = site.template.run(ends, &site.orders, &mut |saying| errand.says(saying));
+    if let Served::Failed(message) = &served {
+        errand.fails(message);
+    }
+    served
+}

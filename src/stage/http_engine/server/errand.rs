@@ -1,0 +1,49 @@
+//! A request as people are told of it: which it was, whose, and why it failed, once.
+//! Knows nothing of what it asks for.
+
+use crate::diagnostic::printable;
+use crate::stage::calls::Saying;
+use crate::stage::contract::Context;
+use hyper::http::request::Parts;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// So much of a method and a path is told.
+const TOLD_BYTES: usize = 120;
+
+/// A request.
+pub(super) struct Errand {
+    title: String,
+    context: Context,
+    has_failed: AtomicBool,
+}
+
+impl Errand {
+    /// One of `peer`.
+    pub(super) fn new(head: &Parts, peer: &str, context: &Context) -> Errand {
+        let told = format!("{} {}", head.method, head.uri);
+        let cut = told.floor_char_boundary(TOLD_BYTES);
+        let more = if cut < told.len() { "…" } else { "" };
+        let title = format!("{}{more} for {peer}", printable(&told.as_bytes()[..cut]));
+        Errand { title, context: context.clone(), has_failed: AtomicBool::new(false) }
+    }
+
+    /// Which request it is, and whose.
+    pub(super) fn title(&self) -> &str {
+        &self.title
+    }
+
+    /// Passes on what its run has to say.
+    pub(super) fn says(&self, saying: Saying) {
+        match saying {
+            Saying::Remark(line) => self.context.remark(format!("{}: {line}", self.title)),
+            Saying::Quote(lines) => self.context.quote(lines),
+        }
+    }
+
+    /// Tells that it failed. The first reason is the one that counts.
+    pub(super) fn fails(&self, message: &str) {
+        if !self.has_failed.swap(true, Ordering::Relaxed) {
+            self.says(Saying::Remark(message.to_owned()));
+        }
+    }
+}
