@@ -84,6 +84,10 @@ impl Template for Runs {
         served
     }
 
+    fn has_chain(&self) -> bool {
+        self.recipe.is_some()
+    }
+
     fn gauge(&self) -> &ServerGauge {
         &self.roster.gauge
     }

@@ -1,12 +1,16 @@
 //! `serve`: a chain that is run for every connection, or for every request.
 //! Knows nothing of sockets: `server` lets connections in, and runs the chain.
 
+#[cfg(feature = "web")]
+use super::arguments::PathArgument;
 use super::contract::{Body, Context, Entry, Groups, Opening, Role, Stage};
 use super::fault::Fault;
 #[cfg(feature = "web")]
+use super::http_engine::files::directory::Directory;
+#[cfg(feature = "web")]
 use super::http_engine::sending::{Kind, kind};
 #[cfg(feature = "web")]
-use super::http_engine::server::{Lobby, Site, connections_max, screen::Rules};
+use super::http_engine::server::{Lobby, Site, Work, connections_max, screen::Rules};
 use super::net::listen::{Listener, Reach};
 use super::net::wire::Wire;
 use super::server::connection::House;
@@ -32,6 +36,9 @@ use std::time::Duration;
 /// the outputs of its run are in place. Pages that a browser shows from other places are turned away: by `Origin`, and by a `Host` that is
 /// neither a number, `localhost` nor that of URL.
 ///
+/// With `--files`, GET and HEAD get the files in DIR, with ranges, types and conditions; names that begin with a dot are private, and nothing
+/// outside DIR can be reached. With a chain, each file goes through it: `serve --files logs http://:8080 { gzip }`.
+///
 /// Only this machine can connect unless `--allow-remote` is given. A connection too many waits outside until another ends. The
 /// first INT or TERM closes the door: who is inside has a time to finish; a second one ends everything at once.
 #[derive(Debug, clap::Parser)]
@@ -56,6 +63,11 @@ pub(super) struct Serve {
     #[arg(long)]
     allow_remote: bool,
 
+    /// For http: what is asked for are files in DIR; they go through CHAIN, or, without one, out as they are
+    #[cfg(feature = "web")]
+    #[arg(long, value_name = "DIR")]
+    files: Option<PathArgument>,
+
     /// For http: what kind of bytes CHAIN gives [default: application/octet-stream]
     #[cfg(feature = "web")]
     #[arg(long = "type", value_name = "MIME", value_parser = kind)]
@@ -69,6 +81,8 @@ pub(super) const ENTRY: Entry = Entry {
         "serve tcp://localhost:5433 { tcp db.example.org:5432 }",
         #[cfg(feature = "web")]
         "serve http://localhost:8080 --type video/mp4 { read video.mp4 }",
+        #[cfg(feature = "web")]
+        "serve --files site http://localhost:8080",
         "serve unix:/run/user/1000/log.sock { gzip --stream | write --append log.gz }",
     ],
     parse: |matches| Ok(Box::new(Serve::from_arg_matches(matches)?.checked()?)),
@@ -79,8 +93,17 @@ impl Serve {
     /// What arguments that are right one by one may do wrong together.
     fn checked(self) -> Result<Serve, clap::Error> {
         #[cfg(feature = "web")]
-        if self.kind.is_some() && !matches!(self.place, Place::Http { .. }) {
-            return Err(clap::Error::raw(ErrorKind::ArgumentConflict, "`--type` is for http:// only"));
+        {
+            let refusal = |why: &str| Err(clap::Error::raw(ErrorKind::ArgumentConflict, why));
+            match &self.place {
+                Place::Http { path: Some(_), .. } if self.files.is_some() => {
+                    return refusal("with `--files` every path is one of a file: leave that of the URL out");
+                }
+                Place::Http { .. } => {}
+                _ if self.files.is_some() => return refusal("`--files` is for http:// only"),
+                _ if self.kind.is_some() => return refusal("`--type` is for http:// only"),
+                _ => {}
+            }
         }
         Ok(self)
     }
@@ -105,9 +128,16 @@ impl Stage for Serve {
         true
     }
 
+    #[cfg(feature = "web")]
+    fn needs_a_chain(&self) -> bool {
+        self.files.is_none()
+    }
+
     fn open(self: Box<Self>, opening: &mut Opening<'_>) -> anyhow::Result<Body> {
         let template = opening.template.take();
         let template = template.ok_or_else(|| anyhow::anyhow!("internal error: a server has no chain"))?;
+        #[cfg(feature = "web")]
+        let work = self.work(template.has_chain())?;
         let listener = self.listen()?;
         let (wanted, allowed) = (self.connections_max(), places_allowed());
         let room = Room::new(wanted.min(allowed))?;
@@ -116,7 +146,10 @@ impl Stage for Serve {
         Ok(Body::server(move |context| {
             let context = context.clone();
             let house = House { template, orders: orders.clone(), patience, context: context.clone() };
-            let floor = self.floor(house)?;
+            #[cfg(feature = "web")]
+            let floor = self.floor(house, work)?;
+            #[cfg(not(feature = "web"))]
+            let floor = Floor::Apart(house);
             context.remark(format!("listening on {}", self.place.at(&listener)));
             if allowed < wanted {
                 context.remark(format!("only {allowed} at once: the system allows no more open files"));
@@ -146,6 +179,7 @@ enum Floor {
 }
 
 impl Floor {
+    #[cfg_attr(not(feature = "web"), allow(unused_variables))]
     fn enter(&self, wire: Wire, seat: Seat, context: &Context) -> io::Result<()> {
         match self {
             Floor::Apart(house) => house.run_beside(wire, seat),
@@ -175,16 +209,26 @@ impl Serve {
         }
     }
 
-    fn floor(&self, house: House) -> io::Result<Floor> {
+    /// What a request gets.
+    #[cfg(feature = "web")]
+    fn work(&self, has_chain: bool) -> Result<Work, Fault> {
+        Ok(match &self.files {
+            None => Work::Chain,
+            Some(files) if has_chain => Work::FilesThrough(Directory::open(&files.path)?),
+            Some(files) => Work::Files(Directory::open(&files.path)?),
+        })
+    }
+
+    #[cfg(feature = "web")]
+    fn floor(&self, house: House, work: Work) -> io::Result<Floor> {
         match &self.place {
             Place::Tcp(_) | Place::Unix(_) => Ok(Floor::Apart(house)),
-            #[cfg(feature = "web")]
             Place::Http { address, path } => {
                 let host = (!self.allow_remote).then(|| address.host.clone());
                 let kind = self.kind.clone().unwrap_or_else(|| Kind::from_static("application/octet-stream"));
                 let rules = Rules { path: path.clone(), host };
                 let served_max = self.max_connections as usize;
-                let site = Site::new(house, rules, kind, served_max, self.connections_max());
+                let site = Site::new(house, rules, kind, work, served_max, self.connections_max());
                 Ok(Floor::Together(Lobby::open(site)?))
             }
         }

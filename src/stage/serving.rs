@@ -14,6 +14,9 @@ pub trait Template: Send + Sync {
     /// them. Several threads may do so at once.
     fn run(&self, ends: Ends, orders: &Orders, tell: &mut dyn FnMut(Saying)) -> Served;
 
+    /// Whether there is a chain at all.
+    fn has_chain(&self) -> bool;
+
     /// Where the server counts its connections; the runs count themselves.
     fn gauge(&self) -> &ServerGauge;
 }

@@ -7,8 +7,10 @@ use super::errand::Errand;
 use super::guest::{Busy, Guest};
 use super::request::{Intake, Pump};
 use super::response::{Content, Output, stdout};
+use super::shelf;
 use crate::flow::Chunk;
 use crate::stage::http_engine::bridge::bridge;
+use crate::stage::http_engine::files::answer::Stretch;
 use crate::stage::serving::{Ends, Served};
 use hyper::body::{Body as _, Incoming};
 use hyper::header::CONTENT_TYPE;
@@ -40,15 +42,23 @@ struct Begun {
     is_garbled: Arc<AtomicBool>,
 }
 
+/// What a run reads.
+pub(super) enum Input {
+    /// What the request brings.
+    Request(Incoming),
+    /// A file that it asks for.
+    File(Stretch),
+}
+
 /// Answers a request.
 pub(super) async fn run_chain(
-    body: Incoming,
+    input: Input,
     guest: &Rc<Guest>,
     busy: Busy,
     errand: &Arc<Errand>,
     place: OwnedSemaphorePermit,
 ) -> Response<Content> {
-    let Begun { mut output, announced_bytes, is_garbled } = match begin(body, guest, busy, errand, place) {
+    let Begun { mut output, announced_bytes, is_garbled } = match begin(input, guest, busy, errand, place) {
         Ok(begun) => begun,
         Err(error) => {
             errand.fails(&format!("cannot be served: {error}"));
@@ -81,24 +91,28 @@ pub(super) async fn run_chain(
 
 /// Starts the run, and what passes the request's body to it.
 fn begin(
-    body: Incoming,
+    input: Input,
     guest: &Rc<Guest>,
     busy: Busy,
     errand: &Arc<Errand>,
     place: OwnedSemaphorePermit,
 ) -> io::Result<Begun> {
+    let is_garbled = Arc::new(AtomicBool::new(false));
+    let (stdin, stdin_bytes) = match &input {
+        Input::Request(body) => (None, body.size_hint().exact()),
+        Input::File(stretch) => (Some(shelf::stdin(stretch.clone())), Some(stretch.length_bytes)),
+    };
     let (parts, intake) = bridge(SLOTS)?;
     let (sender, chunks) = bridge::<Chunk>(SLOTS)?;
     let (reader, writer) = pipe2(OFlag::O_CLOEXEC)?;
     let (want, wanted) = oneshot::channel();
     let (tell, outcome) = oneshot::channel();
     let announced_bytes = Arc::new(OnceLock::new());
-    let is_garbled = Arc::new(AtomicBool::new(false));
     let (announced, name) = (Arc::clone(&announced_bytes), guest.name.clone());
     let ends = Ends {
         name: errand.title().to_owned(),
-        stdin: Intake { parts: intake, wanted: want }.stdin(),
-        stdin_bytes: body.size_hint().exact(),
+        stdin: stdin.unwrap_or_else(|| Intake { parts: intake, wanted: want }.stdin()),
+        stdin_bytes,
         stdout: Box::new(move |bytes| {
             if let Some(bytes) = bytes {
                 // It is said once.
@@ -115,15 +129,10 @@ fn begin(
         let _ = tell.send(served);
         drop((place, seat));
     })?;
-    let pump = Pump {
-        body,
-        parts,
-        wanted,
-        guest: Rc::clone(guest),
-        busy: busy.clone(),
-        is_garbled: Arc::clone(&is_garbled),
-    };
-    spawn_local(pump.run());
+    if let Input::Request(body) = input {
+        let (guest, busy, is_garbled) = (Rc::clone(guest), busy.clone(), Arc::clone(&is_garbled));
+        spawn_local(Pump { body, parts, wanted, guest, busy, is_garbled }.run());
+    }
     let output = Output {
         chunks,
         outcome,

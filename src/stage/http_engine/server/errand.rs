@@ -40,6 +40,11 @@ impl Errand {
         }
     }
 
+    /// Whether that was told.
+    pub(super) fn has_failed(&self) -> bool {
+        self.has_failed.load(Ordering::Relaxed)
+    }
+
     /// Tells that it failed. The first reason is the one that counts.
     pub(super) fn fails(&self, message: &str) {
         if !self.has_failed.swap(true, Ordering::Relaxed) {

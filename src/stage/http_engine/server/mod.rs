@@ -12,9 +12,11 @@ mod request;
 mod response;
 pub(in crate::stage) mod screen;
 mod service;
+mod shelf;
 mod watched;
 
 use super::bridge::{Sender, bridge};
+use super::files::directory::Directory;
 use super::sending::Kind;
 use crate::stage::contract::Context;
 use crate::stage::net::wire::Wire;
@@ -46,10 +48,14 @@ const DESCRIPTORS_EACH: usize = 32;
 const ARRIVALS: usize = 16;
 
 /// What a request gets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Work {
+#[derive(Debug)]
+pub(in crate::stage) enum Work {
     /// A run of the chain, between its body and that of the answer.
     Chain,
+    /// The file that it asks for.
+    Files(Directory),
+    /// A run of the chain, between that file and the body of the answer.
+    FilesThrough(Directory),
 }
 
 /// What every connection of a server is given.
@@ -76,12 +82,13 @@ impl Site {
         house: House,
         rules: Rules,
         kind: Kind,
+        work: Work,
         served_max: usize,
         connections: usize,
     ) -> Site {
         let House { template, orders, patience, context } = house;
         let places = Arc::new(Semaphore::new(served_max));
-        Site { template, orders, patience, context, connections, places, rules, kind, work: Work::Chain }
+        Site { template, orders, patience, context, connections, places, rules, kind, work }
     }
 }
 

@@ -1,11 +1,14 @@
 //! The body of an answer: nothing, a text, or what a run gives, chunk by chunk and uncopied.
 //! Knows nothing of heads. Its end comes after that of the run, whose outputs are in place by then.
 
+use super::errand::Errand;
 use super::guest::{Busy, Guest};
 use crate::flow::{Chunk, Inlet, Medium};
 use crate::stage::contract::{Body, Context};
 use crate::stage::fault::ReaderGone;
 use crate::stage::http_engine::bridge::{Receiver, Sender};
+use crate::stage::http_engine::files::body::FileBody;
+use crate::stage::outside::stream::reason;
 use crate::stage::serving::Served;
 use bytes::{Buf, Bytes};
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
@@ -13,8 +16,9 @@ use std::fmt;
 use std::os::fd::OwnedFd;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{self, Poll, ready};
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 /// The body of an answer.
 pub(super) enum Content {
@@ -27,6 +31,47 @@ pub(super) enum Content {
     },
     /// What a run gives.
     Run(Box<Output>),
+    /// A file.
+    File(Box<Lent>),
+}
+
+/// A file on its way.
+pub(super) struct Lent {
+    body: FileBody,
+    guest: Rc<Guest>,
+    errand: Arc<Errand>,
+    _busy: Busy,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Lent {
+    pub(super) fn new(
+        body: FileBody,
+        guest: &Rc<Guest>,
+        busy: Busy,
+        errand: &Arc<Errand>,
+        place: OwnedSemaphorePermit,
+    ) -> Lent {
+        guest.site.template.gauge().run_begins();
+        Lent { body, guest: Rc::clone(guest), errand: Arc::clone(errand), _busy: busy, _place: place }
+    }
+
+    fn poll_next(&mut self, task: &mut task::Context<'_>) -> Poll<Option<Result<Bytes, BrokenOff>>> {
+        match ready!(Pin::new(&mut self.body).poll_frame(task)) {
+            Some(Ok(frame)) => Poll::Ready(frame.into_data().ok().map(Ok)),
+            Some(Err(error)) => {
+                self.errand.fails(&reason(&error));
+                Poll::Ready(Some(Err(BrokenOff)))
+            }
+            None => Poll::Ready(None),
+        }
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        self.guest.site.template.gauge().run_ends(self.errand.has_failed());
+    }
 }
 
 /// What hyper sends from where it is.
@@ -142,8 +187,15 @@ impl HttpBody for Content {
                 }
                 next.map(|next| next.map(Portion::Chunk))
             }
+            Content::File(lent) => {
+                let next = ready!(lent.poll_next(task));
+                if let Some(Ok(bytes)) = &next {
+                    lent.guest.site.template.gauge().wrote(bytes.len() as u64);
+                }
+                next.map(|next| next.map(Portion::Bytes))
+            }
         };
-        if !matches!((&*self, &next), (Content::Run(_), Some(Ok(_)))) {
+        if !matches!((&*self, &next), (Content::Run(_) | Content::File(_), Some(Ok(_)))) {
             *self = Content::Over;
         }
         Poll::Ready(next.map(|next| next.map(Frame::data)))
@@ -157,6 +209,7 @@ impl HttpBody for Content {
         match self {
             Content::Over => SizeHint::with_exact(0),
             Content::Text { text } => SizeHint::with_exact(text.len() as u64),
+            Content::File(lent) => lent.body.size_hint(),
             Content::Run(output) => output.announced_bytes.map_or_else(SizeHint::new, SizeHint::with_exact),
         }
     }

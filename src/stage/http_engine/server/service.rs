@@ -3,10 +3,11 @@
 
 use super::Work;
 use super::answer::{Refusal, answer, options};
-use super::chain::run_chain;
+use super::chain::{Input, run_chain};
 use super::errand::Errand;
 use super::guest::{Busy, Guest};
 use super::response::Content;
+use super::shelf::{lend, lend_through};
 use hyper::body::Incoming;
 use hyper::header::CONTENT_TYPE;
 use hyper::http::request::Parts;
@@ -59,14 +60,16 @@ async fn serve(
         return options();
     }
     let Some(place) = place(guest).await else { return FULL.answer() };
-    match guest.site.work {
+    match &guest.site.work {
+        Work::Files(directory) => lend(directory, &head, guest, busy, errand, place),
+        Work::FilesThrough(directory) => lend_through(directory, &head, guest, busy, errand, place).await,
         // Nothing is known of what a run would give without a run, and a run is more than a look.
         Work::Chain if head.method == Method::HEAD => {
             let mut answer = answer(StatusCode::OK, Content::Over);
             answer.headers_mut().insert(CONTENT_TYPE, guest.site.kind.clone());
             answer
         }
-        Work::Chain => run_chain(body, guest, busy, errand, place).await,
+        Work::Chain => run_chain(Input::Request(body), guest, busy, errand, place).await,
     }
 }
 
