@@ -37,7 +37,7 @@ pub(super) struct Talk {
     /// Who wants the socket waits here first, so that a way that is always busy lets the other one in.
     turn: Mutex<()>,
     wire: Arc<Wire>,
-    /// The peer has said its last word: what is still to be given has nowhere to go.
+    /// The peer has said its last word, or broken off: what is still to be given has nowhere to go.
     has_ended: AtomicBool,
     /// Nobody wants what the peer says any more.
     is_unheard: AtomicBool,
@@ -150,7 +150,12 @@ impl Talk {
     pub(super) fn hear(&self) -> tungstenite::Result<Message> {
         let mut socket = self.lock();
         let heard = socket.read();
-        if matches!(heard, Ok(Message::Close(_))) {
+        let is_last = match &heard {
+            Ok(message) => message.is_close(),
+            Err(Error::Io(error)) => error.kind() != io::ErrorKind::WouldBlock,
+            Err(_) => true,
+        };
+        if is_last {
             self.has_ended.store(true, Ordering::Relaxed);
         }
         heard

@@ -27,7 +27,7 @@ impl Url {
             return Err("a WebSocket has no fragment; a `#` in a path is written `%23`".to_owned());
         }
         let uri: Uri = text.parse().map_err(|error| format!("{error}; {FORM}"))?;
-        let (is_secure, usual_port) = match uri.scheme_str() {
+        let (is_secure, usual_port) = match uri.scheme_str().map(str::to_ascii_lowercase).as_deref() {
             Some("ws") => (false, 80),
             Some("wss") => (true, 443),
             Some(scheme) => return Err(format!("`{scheme}://` is no WebSocket; {FORM}")),
@@ -112,7 +112,7 @@ mod tests {
             ("ws://host:0/", "the port is a number"),
             ("ws://host:/", "the port is a number"),
             ("ws://host:65536/", "the port is a number"),
-            ("ws://host:x/", "type ws://HOST"),
+            ("ws://host:x/", "the port is a number"),
             ("ws://user:secret@host/", "names and passwords"),
             ("ws://host/#top", "no fragment"),
             ("ws://ho st/", "type ws://HOST"),
