@@ -30,6 +30,9 @@ mod readme;
 mod samples;
 #[cfg(feature = "web")]
 mod serve_http;
+#[cfg(feature = "web")]
+mod serve_http_hostile;
+#[cfg(feature = "web")]
 mod server;
 mod sockets;
 mod sockets_kin;

@@ -80,7 +80,7 @@ impl Serve {
     fn checked(self) -> Result<Serve, clap::Error> {
         #[cfg(feature = "web")]
         if self.kind.is_some() && !matches!(self.place, Place::Http { .. }) {
-            return Err(clap::Error::raw(ErrorKind::ArgumentConflict, "`--type` is for http:// only"));
+            return Err(clap::Error::raw(ErrorKind::ValueValidation, "`--type` is for http:// only"));
         }
         Ok(self)
     }

@@ -12,7 +12,7 @@ use crate::stage::http_engine::bridge::bridge;
 use crate::stage::serving::{Ends, Served};
 use hyper::body::{Body as _, Incoming};
 use hyper::header::CONTENT_TYPE;
-use hyper::{Response, StatusCode};
+use hyper::{Response, StatusCode, Version};
 use nix::fcntl::OFlag;
 use nix::unistd::pipe2;
 use std::future::poll_fn;
@@ -28,7 +28,7 @@ use tokio::task::spawn_local;
 const SLOTS: usize = 2;
 
 const FAILED: Refusal = Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "the request could not be served");
-const GARBLED: Refusal = Refusal::new(StatusCode::BAD_REQUEST, "the body of the request is no HTTP");
+const LOST: Refusal = Refusal::new(StatusCode::BAD_REQUEST, "the body of the request is not whole");
 const GIVEN_UP: Refusal = Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "the server ends");
 const SCARCE: Refusal = Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "the server has too much to do");
 
@@ -37,18 +37,19 @@ struct Begun {
     output: Output,
     /// How many bytes it will give: known before it gives any.
     announced_bytes: Arc<OnceLock<u64>>,
-    is_garbled: Arc<AtomicBool>,
+    is_lost: Arc<AtomicBool>,
 }
 
 /// Answers a request.
 pub(super) async fn run_chain(
+    version: Version,
     body: Incoming,
     guest: &Rc<Guest>,
     busy: Busy,
     errand: &Arc<Errand>,
     place: OwnedSemaphorePermit,
 ) -> Response<Content> {
-    let Begun { mut output, announced_bytes, is_garbled } = match begin(body, guest, busy, errand, place) {
+    let Begun { mut output, announced_bytes, is_lost } = match begin(body, guest, busy, errand, place) {
         Ok(begun) => begun,
         Err(error) => {
             errand.fails(&format!("cannot be served: {error}"));
@@ -65,12 +66,15 @@ pub(super) async fn run_chain(
         Some(_) => {
             output.first = first;
             output.announced_bytes = announced_bytes.get().copied();
+            if version == Version::HTTP_10 && output.announced_bytes.is_none() {
+                guest.will_end_as_its_answer();
+            }
             Content::Run(Box::new(output))
         }
         None => match (&mut output.outcome).await {
             Ok(Served::Done | Served::HungUp) => Content::Over,
             Ok(Served::GivenUp) => return GIVEN_UP.answer(),
-            Ok(Served::Failed(_)) | Err(_) if is_garbled.load(Ordering::Relaxed) => return GARBLED.answer(),
+            Ok(Served::Failed(_)) | Err(_) if is_lost.load(Ordering::Relaxed) => return LOST.answer(),
             Ok(Served::Failed(_)) | Err(_) => return FAILED.answer(),
         },
     };
@@ -93,7 +97,7 @@ fn begin(
     let (want, wanted) = oneshot::channel();
     let (tell, outcome) = oneshot::channel();
     let announced_bytes = Arc::new(OnceLock::new());
-    let is_garbled = Arc::new(AtomicBool::new(false));
+    let is_lost = Arc::new(AtomicBool::new(false));
     let (announced, name) = (Arc::clone(&announced_bytes), guest.name.clone());
     let ends = Ends {
         name: errand.title().to_owned(),
@@ -121,7 +125,7 @@ fn begin(
         wanted,
         guest: Rc::clone(guest),
         busy: busy.clone(),
-        is_garbled: Arc::clone(&is_garbled),
+        is_lost: Arc::clone(&is_lost),
     };
     spawn_local(pump.run());
     let output = Output {
@@ -135,7 +139,7 @@ fn begin(
         guest: Rc::clone(guest),
         _busy: busy,
     };
-    Ok(Begun { output, announced_bytes, is_garbled })
+    Ok(Begun { output, announced_bytes, is_lost })
 }
 
 /// Sees the run to its end, on its own thread.

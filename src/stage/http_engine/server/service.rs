@@ -66,7 +66,7 @@ async fn serve(
             answer.headers_mut().insert(CONTENT_TYPE, guest.site.kind.clone());
             answer
         }
-        Work::Chain => run_chain(body, guest, busy, errand, place).await,
+        Work::Chain => run_chain(head.version, body, guest, busy, errand, place).await,
     }
 }
 
