@@ -45,3 +45,7 @@ mod text;
 mod tidy;
 mod tty;
 mod verdicts;
+#[cfg(feature = "web")]
+mod ws;
+#[cfg(feature = "web")]
+mod ws_kin;

@@ -27,6 +27,7 @@ impl Peer {
         self.listener.local_addr().unwrap().to_string()
     }
 
+    #[cfg(feature = "web")]
     pub fn port(&self) -> u16 {
         self.listener.local_addr().unwrap().port()
     }

@@ -68,6 +68,7 @@ fn nc_is_talked_to_from_either_side() {
         assert_eq!(child.wait_with_output().unwrap().stdout, b"to nc");
     }
     let world = World::new();
+    let Some(nc) = world.tool("nc") else { return };
     let name = world.path("socket");
     let mut child = world
         .weir("unix --listen socket")
@@ -77,7 +78,6 @@ fn nc_is_talked_to_from_either_side() {
     BufReader::new(child.stderr.as_mut().unwrap()).read_line(&mut line).unwrap();
     assert_eq!(line, "weir: unix (stage 1): waiting for a connection to socket\n");
     child.stdin.take().unwrap().write_all(b"from weir").unwrap();
-    let Some(nc) = world.tool("nc") else { return drop(child.kill()) };
     nc.args(["-N", "-U", "socket"]).stdin("from nc").run().quietly().giving("from weir");
     let output = child.wait_with_output().unwrap();
     assert!(output.status.success());

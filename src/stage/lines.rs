@@ -1,14 +1,17 @@
-//! A stream as whole lines, many at a time, wherever its chunks end: what `grep` and `replace` share.
+//! A stream as whole lines, many at a time, wherever its chunks end: what the stages that handle lines share.
 //! Knows nothing of what is done with a line.
 
 use super::fault::Fault;
+#[cfg(feature = "text")]
 use crate::flow::{Inlet, Outlet};
+#[cfg(feature = "text")]
 use std::io::{self, Write};
 
 /// The longest line there may be, its newline not counted.
 pub(super) const LINE_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// So much of a chunk is looked at together, at the most: a line that is too long is then always one that was carried.
+#[cfg(feature = "text")]
 const BLOCK_BYTES_MAX: usize = 1024 * 1024;
 
 /// More room than this is not kept for the next line.
@@ -18,6 +21,7 @@ const KEPT_BYTES_MAX: usize = 1024 * 1024;
 /// except that the last one of the input may not.
 ///
 /// What was written is sent before the stage waits for more.
+#[cfg(feature = "text")]
 pub(super) fn for_each_block(
     inlet: &mut Inlet,
     outlet: &mut Outlet,
@@ -50,21 +54,29 @@ pub(super) fn is_newline(byte: &u8) -> bool {
 
 /// The beginning of a line whose end has not come.
 #[derive(Debug, Default)]
-struct Carry {
+pub(super) struct Carry {
     line: Vec<u8>,
     /// Where it begins in the input.
     offset: u64,
 }
 
 impl Carry {
-    fn push(&mut self, piece: &[u8], mut handle: impl FnMut(&[u8]) -> io::Result<()>) -> anyhow::Result<()> {
+    /// Has `handle` take the whole lines that end in `piece`, block by block, and keeps the rest.
+    ///
+    /// # Errors
+    /// Those of `handle`; a [`Fault`] for a line that is too long.
+    pub(super) fn push<E: Into<anyhow::Error>>(
+        &mut self,
+        piece: &[u8],
+        mut handle: impl FnMut(&[u8]) -> Result<(), E>,
+    ) -> anyhow::Result<()> {
         let end = piece.iter().rposition(is_newline).map_or(0, |last| last + 1);
         let (mut whole, rest) = piece.split_at(end);
         if !self.line.is_empty() && !whole.is_empty() {
             let first = whole.iter().position(is_newline).map_or(whole.len(), |at| at + 1);
             self.append(&whole[..first])?;
             whole = &whole[first..];
-            handle(&self.line)?;
+            handle(&self.line).map_err(Into::into)?;
             self.offset += self.line.len() as u64;
             self.line.clear();
             if self.line.capacity() > KEPT_BYTES_MAX {
@@ -72,10 +84,16 @@ impl Carry {
             }
         }
         if !whole.is_empty() {
-            handle(whole)?;
+            handle(whole).map_err(Into::into)?;
             self.offset += whole.len() as u64;
         }
         Ok(self.append(rest)?)
+    }
+
+    /// What has come of a line whose end has not.
+    #[cfg(feature = "web")]
+    pub(super) fn rest(&self) -> &[u8] {
+        &self.line
     }
 
     fn append(&mut self, bytes: &[u8]) -> Result<(), Fault> {
@@ -107,7 +125,7 @@ mod tests {
         for piece in text.chunks(size) {
             let take = |block: &[u8]| {
                 blocks.push(block.to_vec());
-                Ok(())
+                Ok::<_, std::io::Error>(())
             };
             carry.push(piece, take).expect("no line is too long");
         }
@@ -133,7 +151,7 @@ mod tests {
         let mut push = |bytes: &[u8]| {
             carry.push(bytes, |block| {
                 longest = longest.max(block.len());
-                Ok(())
+                Ok::<_, std::io::Error>(())
             })
         };
         let part = vec![b'x'; LINE_BYTES_MAX / 4];

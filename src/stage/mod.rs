@@ -55,7 +55,7 @@ mod hired;
 mod http_engine;
 mod inflate;
 mod level;
-#[cfg(feature = "text")]
+#[cfg(any(feature = "text", feature = "web"))]
 mod lines;
 mod lower;
 #[cfg(feature = "lz4")]
@@ -112,6 +112,10 @@ mod unxz;
 mod unzstd;
 mod upper;
 mod write;
+#[cfg(feature = "web")]
+mod ws;
+#[cfg(feature = "web")]
+mod ws_engine;
 #[cfg(feature = "xz")]
 mod xz;
 #[cfg(feature = "zstd")]
@@ -201,6 +205,8 @@ pub const TABLE: &[Entry] = &[
     unzstd::ENTRY,
     upper::ENTRY,
     write::ENTRY,
+    #[cfg(feature = "web")]
+    ws::ENTRY,
     #[cfg(feature = "xz")]
     xz::ENTRY,
     #[cfg(feature = "zstd")]

@@ -198,6 +198,13 @@ impl Wire {
         }
     }
 
+    /// Ends both ways at once, below any TLS: who waits for either finds the end.
+    #[cfg(feature = "web")]
+    pub(in crate::stage) fn shut(&self) {
+        // One that is not connected any more has ended already.
+        let _ = shutdown(self.socket.as_raw_fd(), Shutdown::Both);
+    }
+
     /// Has the peer see a reset when the wire is dropped: what it was given is not the whole.
     pub(in crate::stage) fn give_up(&self) {
         // A socket that is none of TCP has no reset; its peer sees an end, and nothing can be done about that.
