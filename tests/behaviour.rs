@@ -37,6 +37,9 @@ mod samples;
 mod serve;
 #[cfg(feature = "web")]
 mod serve_http;
+#[cfg(feature = "web")]
+mod serve_http_hostile;
+#[cfg(feature = "web")]
 mod server;
 mod sockets;
 mod sockets_kin;

@@ -94,7 +94,7 @@ impl Serve {
     fn checked(self) -> Result<Serve, clap::Error> {
         #[cfg(feature = "web")]
         {
-            let refusal = |why: &str| Err(clap::Error::raw(ErrorKind::ArgumentConflict, why));
+            let refusal = |why: &str| Err(clap::Error::raw(ErrorKind::ValueValidation, why));
             match &self.place {
                 Place::Http { path: Some(_), .. } if self.files.is_some() => {
                     return refusal("with `--files` every path is one of a file: leave that of the URL out");

@@ -76,10 +76,12 @@ impl Listener {
     /// from other machines and `reach` does not allow that.
     pub(in crate::stage) fn tcp(address: &Address, reach: Reach) -> Result<Listener, Fault> {
         let fault = |message: String| Fault::failed(message).of(address.to_string());
-        let found: Vec<SocketAddr> = (address.host.as_str(), address.port)
+        let mut found: Vec<SocketAddr> = (address.host.as_str(), address.port)
             .to_socket_addrs()
             .map_err(|error| fault(format!("cannot listen: {}", reason(&error))))?
             .collect();
+        // It listens at one of them: at the one that most people mean by `localhost`.
+        found.sort_by_key(SocketAddr::is_ipv6);
         if reach == Reach::Loopback
             && let Some(open) = found.iter().find(|found| !found.ip().is_loopback())
         {

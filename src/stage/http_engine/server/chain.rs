@@ -14,7 +14,7 @@ use crate::stage::http_engine::files::answer::Stretch;
 use crate::stage::serving::{Ends, Served};
 use hyper::body::{Body as _, Incoming};
 use hyper::header::CONTENT_TYPE;
-use hyper::{Response, StatusCode};
+use hyper::{Response, StatusCode, Version};
 use nix::fcntl::OFlag;
 use nix::unistd::pipe2;
 use std::future::poll_fn;
@@ -30,7 +30,7 @@ use tokio::task::spawn_local;
 const SLOTS: usize = 2;
 
 const FAILED: Refusal = Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "the request could not be served");
-const GARBLED: Refusal = Refusal::new(StatusCode::BAD_REQUEST, "the body of the request is no HTTP");
+const LOST: Refusal = Refusal::new(StatusCode::BAD_REQUEST, "the body of the request is not whole");
 const GIVEN_UP: Refusal = Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "the server ends");
 const SCARCE: Refusal = Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "the server has too much to do");
 
@@ -39,7 +39,7 @@ struct Begun {
     output: Output,
     /// How many bytes it will give: known before it gives any.
     announced_bytes: Arc<OnceLock<u64>>,
-    is_garbled: Arc<AtomicBool>,
+    is_lost: Arc<AtomicBool>,
 }
 
 /// What a run reads.
@@ -52,13 +52,14 @@ pub(super) enum Input {
 
 /// Answers a request.
 pub(super) async fn run_chain(
+    version: Version,
     input: Input,
     guest: &Rc<Guest>,
     busy: Busy,
     errand: &Arc<Errand>,
     place: OwnedSemaphorePermit,
 ) -> Response<Content> {
-    let Begun { mut output, announced_bytes, is_garbled } = match begin(input, guest, busy, errand, place) {
+    let Begun { mut output, announced_bytes, is_lost } = match begin(input, guest, busy, errand, place) {
         Ok(begun) => begun,
         Err(error) => {
             errand.fails(&format!("cannot be served: {error}"));
@@ -75,12 +76,15 @@ pub(super) async fn run_chain(
         Some(_) => {
             output.first = first;
             output.announced_bytes = announced_bytes.get().copied();
+            if version == Version::HTTP_10 && output.announced_bytes.is_none() {
+                guest.will_end_as_its_answer();
+            }
             Content::Run(Box::new(output))
         }
         None => match (&mut output.outcome).await {
             Ok(Served::Done | Served::HungUp) => Content::Over,
             Ok(Served::GivenUp) => return GIVEN_UP.answer(),
-            Ok(Served::Failed(_)) | Err(_) if is_garbled.load(Ordering::Relaxed) => return GARBLED.answer(),
+            Ok(Served::Failed(_)) | Err(_) if is_lost.load(Ordering::Relaxed) => return LOST.answer(),
             Ok(Served::Failed(_)) | Err(_) => return FAILED.answer(),
         },
     };
@@ -97,7 +101,7 @@ fn begin(
     errand: &Arc<Errand>,
     place: OwnedSemaphorePermit,
 ) -> io::Result<Begun> {
-    let is_garbled = Arc::new(AtomicBool::new(false));
+    let is_lost = Arc::new(AtomicBool::new(false));
     let (stdin, stdin_bytes) = match &input {
         Input::Request(body) => (None, body.size_hint().exact()),
         Input::File(stretch) => (Some(shelf::stdin(stretch.clone())), Some(stretch.length_bytes)),
@@ -130,8 +134,8 @@ fn begin(
         drop((place, seat));
     })?;
     if let Input::Request(body) = input {
-        let (guest, busy, is_garbled) = (Rc::clone(guest), busy.clone(), Arc::clone(&is_garbled));
-        spawn_local(Pump { body, parts, wanted, guest, busy, is_garbled }.run());
+        let (guest, busy, is_lost) = (Rc::clone(guest), busy.clone(), Arc::clone(&is_lost));
+        spawn_local(Pump { body, parts, wanted, guest, busy, is_lost }.run());
     }
     let output = Output {
         chunks,
@@ -144,7 +148,7 @@ fn begin(
         guest: Rc::clone(guest),
         _busy: busy,
     };
-    Ok(Begun { output, announced_bytes, is_garbled })
+    Ok(Begun { output, announced_bytes, is_lost })
 }
 
 /// Sees the run to its end, on its own thread.

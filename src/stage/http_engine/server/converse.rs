@@ -21,9 +21,10 @@ const HEAD_BYTES_MAX: usize = 64 * 1024;
 /// So many of its lines.
 const HEADERS_MAX: usize = 100;
 
-/// So long a peer that was told the end is still heard: closed at once, the connection would be reset, and the peer could lose what
+/// So long, and so much, a peer that was told the end is still heard: closed at once, the connection would be reset, and the peer could lose what
 /// it has not read yet.
 const LAST_WORDS: Duration = Duration::from_secs(2);
+const LAST_WORDS_BYTES: usize = 8 * 1024 * 1024;
 
 /// So many reads of that are done before it is the turn of other connections.
 const HEARD_AT_ONCE: usize = 64;
@@ -77,8 +78,9 @@ async fn exchange(io: Watched, guest: &Rc<Guest>) -> End {
             Order::Finish => {}
         }
         connection.as_mut().poll(task).map(|ended| match ended {
-            // An answer that broke off. What the peer sent wrong has had its answer, or deserves none.
-            Err(error) if error.is_user() || error.is_body_write_aborted() => End::Cut,
+            // An answer that broke off shows that by itself, but for one whose end is that of the connection. What the
+            // peer sent wrong has had its answer, or deserves none.
+            Err(error) if error.is_user() && guest.ends_as_its_answer() => End::Cut,
             _ => End::Over,
         })
     })
@@ -87,23 +89,26 @@ async fn exchange(io: Watched, guest: &Rc<Guest>) -> End {
 
 /// Tells the peer the end, and waits until it has it, but not for long.
 async fn take_leave(io: &mut WireIo, guest: &Guest) {
+    let mut heard_bytes = 0;
     let mut over = pin!(tokio::time::sleep(LAST_WORDS));
     poll_fn(|task| {
         if guest.obey(task) > Order::Finish || over.as_mut().poll(task).is_ready() {
             return Poll::Ready(());
         }
         let _ = Pin::new(&mut *io).poll_shutdown(task);
-        hear_out(io, task)
+        hear_out(io, &mut heard_bytes, task)
     })
     .await;
 }
 
-fn hear_out(io: &mut WireIo, task: &mut Context<'_>) -> Poll<()> {
+fn hear_out(io: &mut WireIo, heard_bytes: &mut usize, task: &mut Context<'_>) -> Poll<()> {
     let mut scrap = [0; 4096];
     for _ in 0..HEARD_AT_ONCE {
         let mut buffer = ReadBuf::new(&mut scrap);
         match Pin::new(&mut *io).poll_read(task, buffer.unfilled()) {
-            Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {}
+            Poll::Ready(Ok(())) if !buffer.filled().is_empty() && *heard_bytes < LAST_WORDS_BYTES => {
+                *heard_bytes += buffer.filled().len();
+            }
             Poll::Ready(_) => return Poll::Ready(()),
             Poll::Pending => return Poll::Pending,
         }

@@ -7,8 +7,14 @@ use crate::stage::contract::Context;
 use hyper::http::request::Parts;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// So much of a method and a path is told.
-const TOLD_BYTES: usize = 120;
+/// So much of a path is told.
+const SHOWN_BYTES: usize = 120;
+
+fn shown(text: &str) -> String {
+    let cut = text.floor_char_boundary(SHOWN_BYTES);
+    let more = if cut < text.len() { "…" } else { "" };
+    format!("{}{more}", printable(&text.as_bytes()[..cut]))
+}
 
 /// A request.
 pub(super) struct Errand {
@@ -20,10 +26,8 @@ pub(super) struct Errand {
 impl Errand {
     /// One of `peer`.
     pub(super) fn new(head: &Parts, peer: &str, context: &Context) -> Errand {
-        let told = format!("{} {}", head.method, head.uri);
-        let cut = told.floor_char_boundary(TOLD_BYTES);
-        let more = if cut < told.len() { "…" } else { "" };
-        let title = format!("{}{more} for {peer}", printable(&told.as_bytes()[..cut]));
+        let (method, place) = (shown(head.method.as_str()), shown(&head.uri.to_string()));
+        let title = format!("{method} {place} for {peer}");
         Errand { title, context: context.clone(), has_failed: AtomicBool::new(false) }
     }
 

@@ -56,6 +56,8 @@ pub(super) struct Guest {
     is_full: Cell<bool>,
     /// Whether the peer has to give something before it goes on.
     is_awaited: Cell<bool>,
+    /// Whether the end of the answer is that of the connection, and nothing else tells it.
+    ends_as_its_answer: Cell<bool>,
     order: Cell<Order>,
     waker: RefCell<Option<Waker>>,
     io: RefCell<Weak<RefCell<WireIo>>>,
@@ -98,6 +100,7 @@ impl Guest {
             stirred_nanos: Cell::new(now_nanos),
             is_full: Cell::new(false),
             is_awaited: Cell::new(false),
+            ends_as_its_answer: Cell::new(false),
             order: Cell::new(order),
             waker: RefCell::default(),
             io: RefCell::default(),
@@ -126,6 +129,16 @@ impl Guest {
     pub(super) fn serve(self: &Rc<Self>, errand: Arc<Errand>) -> Busy {
         self.errand.replace(Some(errand));
         self.busy()
+    }
+
+    /// The end of the connection will be that of an answer.
+    pub(super) fn will_end_as_its_answer(&self) {
+        self.ends_as_its_answer.set(true);
+    }
+
+    /// Whether the end of the connection would be taken for that of an answer.
+    pub(super) fn ends_as_its_answer(&self) -> bool {
+        self.ends_as_its_answer.get()
     }
 
     /// Whether no request is served, and every answer is on its way.

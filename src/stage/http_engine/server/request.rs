@@ -66,8 +66,8 @@ pub(super) struct Pump {
     pub(super) wanted: oneshot::Receiver<()>,
     pub(super) guest: Rc<Guest>,
     pub(super) busy: Busy,
-    /// Set when the body is no body.
-    pub(super) is_garbled: Arc<AtomicBool>,
+    /// Set when the body did not come, or is none.
+    pub(super) is_lost: Arc<AtomicBool>,
 }
 
 impl Pump {
@@ -108,9 +108,7 @@ impl Pump {
 
     fn lost(&self, error: &hyper::Error, came_bytes: u64) -> String {
         let lost = Lost::of(error);
-        if matches!(lost, Lost::Garbled(_)) {
-            self.is_garbled.store(true, Ordering::Relaxed);
-        }
+        self.is_lost.store(true, Ordering::Relaxed);
         format!("{} after {came_bytes} bytes", what(&lost))
     }
 }

@@ -69,7 +69,7 @@ async fn serve(
             answer.headers_mut().insert(CONTENT_TYPE, guest.site.kind.clone());
             answer
         }
-        Work::Chain => run_chain(Input::Request(body), guest, busy, errand, place).await,
+        Work::Chain => run_chain(head.version, Input::Request(body), guest, busy, errand, place).await,
     }
 }
 

@@ -57,7 +57,7 @@ pub(super) async fn lend_through(
         return answer;
     }
     let stretch = Stretch { file: found.file, offset_bytes: 0, length_bytes: found.length_bytes };
-    run_chain(Input::File(stretch), guest, busy, errand, place).await
+    run_chain(head.version, Input::File(stretch), guest, busy, errand, place).await
 }
 
 /// An answer as it was found, with what every answer says.
