@@ -13,8 +13,10 @@ use super::http_engine::url::Url;
 ///
 /// What breaks is tried again, with longer and longer waits: a connection that cannot be made or is reset, a server that is silent
 /// for a minute, a body that is too short, and the statuses 408, 429, 500, 502, 503 and 504. A server that asks for a wait
-/// (Retry-After) is waited for, up to two minutes. When a part has been passed on already, only the rest is asked for, if the server gives a validator (a strong ETag, or Last-Modified) by which it is sure to be the
-/// same object; otherwise the run fails. Only progress begins the count anew.
+/// (Retry-After) is waited for, up to two minutes.
+///
+/// When a part has been passed on already, only the rest is asked for, if the server gives a validator (a strong ETag, or
+/// Last-Modified) by which it is sure to be the same object; otherwise the run fails. Only progress begins the count anew.
 ///
 /// The bytes come as the server sends them, in its Content-Encoding if it uses one unasked. `http_proxy`, `https_proxy`, `all_proxy` and
 /// `no_proxy` are heeded; this machine is asked directly.

@@ -310,31 +310,21 @@ mod tests {
         drop(sender);
         let (told, taken) = mpsc::channel();
         let lost = ask(&bench.context, Upload::Bridge(receiver), None, move |mut stream| {
-            let mut all = Vec::new();
-            let result = stream.read_to_end(&mut all).map_err(|error| error.kind());
-            told.send((result.is_err(), all.ends_with(b"\r\n0\r\n\r\n"))).unwrap();
+            // To whatever end comes, and no further.
+            let (mut all, mut byte) = (Vec::new(), [0]);
+            let broke = loop {
+                match stream.read(&mut byte) {
+                    Ok(0) => break false,
+                    Ok(_) => all.push(byte[0]),
+                    Err(_) => break true,
+                }
+                if all.ends_with(b"\r\n0\r\n\r\n") {
+                    break false;
+                }
+            };
+            told.send(broke).unwrap();
         });
         assert!(matches!(lost.unwrap_err(), Lost::NotWhole));
-        assert_eq!(taken.recv().unwrap(), (true, false));
-    }
-
-    #[test]
-    fn an_answer_is_heard_from_a_server_that_takes_no_more() {
-        let bench = bench(1 << 20);
-        let (sender, receiver) = bridge(64).unwrap();
-        for _ in 0..64 {
-            let mut chunk = bench.outlet.chunk();
-            chunk.fill(1 << 20);
-            assert!(sender.send(Piece::Data(chunk), &bench.context).unwrap());
-        }
-        let (mut exchange, answer) = ask(&bench.context, Upload::Bridge(receiver), None, |mut stream| {
-            read_head(&mut stream);
-            stream.write_all(b"HTTP/1.1 413 x\r\nContent-Length: 2\r\n\r\nno").unwrap();
-        })
-        .unwrap();
-        assert_eq!(answer.status(), 413);
-        assert_eq!(exchange.next_bytes(None).unwrap().as_deref(), Some(&b"no"[..]));
-        assert_eq!(exchange.next_bytes(None).unwrap(), None);
-        drop(sender);
+        assert!(taken.recv().unwrap(), "it ended, and was not reset");
     }
 }

@@ -92,3 +92,46 @@ impl Write for Listening {
         Pin::new(&mut self.io).poll_shutdown(task)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Listening;
+    use crate::stage::http_engine::io::WireIo;
+    use crate::stage::net::address::Address;
+    use crate::stage::net::dial::dial;
+    use crate::stage::testing_ends::bench;
+    use hyper::rt::{Read, ReadBuf, Write};
+    use std::future::poll_fn;
+    use std::io::Write as _;
+    use std::net::TcpListener;
+    use std::pin::Pin;
+    use std::task::Poll;
+    use std::time::Duration;
+
+    #[test]
+    fn what_a_peer_has_said_before_it_reset_the_connection_is_heard() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = Address::new("127.0.0.1", listener.local_addr().unwrap().port());
+        let bench = bench(64);
+        let wire = dial(&address, Duration::from_secs(10), &bench.context).unwrap();
+        wire.write(b"not read", &bench.context).unwrap();
+        let (mut peer, _) = listener.accept().unwrap();
+        peer.write_all(b"no").unwrap();
+        // Closed with something unread, a connection is reset.
+        drop(peer);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
+        runtime.block_on(async {
+            let mut listening = Listening::new(WireIo::new(wire).unwrap());
+            poll_fn(|task| match Pin::new(&mut listening).poll_write(task, b"more") {
+                Poll::Pending if listening.is_deaf => Poll::Ready(()),
+                Poll::Pending => Poll::Pending,
+                Poll::Ready(result) => panic!("a peer that is gone has taken it: {result:?}"),
+            })
+            .await;
+            let mut storage = [0; 8];
+            let mut buffer = ReadBuf::new(&mut storage);
+            poll_fn(|task| Pin::new(&mut listening).poll_read(task, buffer.unfilled())).await.unwrap();
+            assert_eq!(buffer.filled(), b"no");
+        });
+    }
+}
