@@ -173,6 +173,15 @@ fn no_known_traversal_gets_out() {
     assert_eq!(yard.ask(Uri::from_static("http://any.host//a//b/plain?x")).1, b"plain");
 }
 
+/// Says so when it is dropped, by a failed assertion too.
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 #[test]
 fn a_name_that_changes_between_two_things_never_shows_what_is_outside() {
     let yard = Yard::new();
@@ -195,6 +204,7 @@ fn a_name_that_changes_between_two_things_never_shows_what_is_outside() {
                     exchange(&swapped, &other);
                 }
             });
+            let _over = Over(&is_over);
             let secret = format!("/swapped{}/secret", yard.place.path().display());
             let (mut inside, mut elsewhere) = (0, 0);
             while inside < 300 || elsewhere < 300 {
@@ -208,7 +218,6 @@ fn a_name_that_changes_between_two_things_never_shows_what_is_outside() {
                     }
                 }
             }
-            is_over.store(true, Ordering::Relaxed);
         });
         for path in [&swapped, &other] {
             fs::remove_dir_all(path).or_else(|_| fs::remove_file(path)).unwrap();
@@ -217,7 +226,7 @@ fn a_name_that_changes_between_two_things_never_shows_what_is_outside() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, cases: 4096, ..ProptestConfig::default() })]
     #[test]
     fn no_random_path_gets_out(
         segments in prop::collection::vec(

@@ -100,6 +100,7 @@ mod tests {
     use hyper::body::Body;
     use std::fs::File;
     use std::io::{self, Write};
+    use std::os::unix::fs::FileExt;
     use std::pin::Pin;
     use std::sync::Arc;
     use std::task::{Context, Poll, Waker};
@@ -173,6 +174,19 @@ mod tests {
         let mut body = FileBody::new(Stretch { file: Arc::clone(&file), offset_bytes: 0, length_bytes: 10 });
         file.set_len(20).unwrap();
         assert_eq!(next(&mut body).unwrap().unwrap(), "0123456789");
+        assert!(next(&mut body).is_none());
+    }
+
+    #[test]
+    fn a_file_may_be_longer_than_four_gibibytes() {
+        let file = file(b"");
+        let end: u64 = 5 << 30;
+        file.set_len(end).unwrap();
+        file.write_all_at(b"end", end - 3).unwrap();
+        let whole = Stretch { file: Arc::clone(&file), offset_bytes: 0, length_bytes: end };
+        assert_eq!(FileBody::new(whole).size_hint().exact(), Some(end));
+        let mut body = FileBody::new(Stretch { file, offset_bytes: end - 4, length_bytes: 4 });
+        assert_eq!(next(&mut body).unwrap().unwrap(), "\0end");
         assert!(next(&mut body).is_none());
     }
 
