@@ -36,6 +36,8 @@ mod readme;
 mod samples;
 mod serve;
 #[cfg(feature = "web")]
+mod serve_files;
+#[cfg(feature = "web")]
 mod serve_http;
 #[cfg(feature = "web")]
 mod serve_http_hostile;
