@@ -33,6 +33,8 @@ mod serve_http;
 #[cfg(feature = "web")]
 mod serve_http_hostile;
 #[cfg(feature = "web")]
+mod serve_ws;
+#[cfg(feature = "web")]
 mod server;
 mod sockets;
 mod sockets_kin;

@@ -6,13 +6,17 @@ use super::fault::Fault;
 #[cfg(feature = "web")]
 use super::http_engine::sending::{Kind, kind};
 #[cfg(feature = "web")]
-use super::http_engine::server::{Lobby, Site, connections_max, screen::Rules};
+use super::http_engine::server::{Lobby, Site, Work, connections_max, screen::Rules};
 use super::net::listen::{Listener, Reach};
 use super::net::wire::Wire;
 use super::server::connection::House;
 use super::server::door::{Room, Seat, ask_for_descriptors, let_in, see_out, turn_out};
 use super::server::place::Place;
+#[cfg(feature = "web")]
+use super::server::place::Spoken;
 use super::serving::Orders;
+#[cfg(feature = "web")]
+use super::ws_engine::Messages;
 use crate::units::parse_duration;
 use clap::FromArgMatches;
 #[cfg(feature = "web")]
@@ -22,7 +26,7 @@ use std::time::Duration;
 
 /// Run a chain for every connection
 ///
-/// URL is `tcp://HOST:PORT`, `unix:PATH` or `http://HOST:PORT`. The standard input and output of CHAIN are the connection: `serve tcp://:7000 { upper }` answers
+/// URL is `tcp://HOST:PORT`, `unix:PATH`, `http://HOST:PORT` or `ws://HOST:PORT`. The standard input and output of CHAIN are the connection: `serve tcp://:7000 { upper }` answers
 /// in capitals, `serve tcp://:5433 { tcp db:5432 }` passes everything on. Each connection has a run of its own: one that fails is told in a
 /// line, its peer sees a reset, and the others go on. What a run writes to files is there when all of that run has succeeded.
 ///
@@ -30,7 +34,8 @@ use std::time::Duration;
 /// told neither path nor query; a URL with a path serves that path only. GET, POST, PUT, PATCH and DELETE run the chain, HEAD does not. A run
 /// that fails before it has given anything is answered with status 500; after that, the answer breaks off. No answer is whole before
 /// the outputs of its run are in place. Pages that a browser shows from other places are turned away: by `Origin`, and by a `Host` that is
-/// neither a number, `localhost` nor that of URL.
+/// neither a number, `localhost` nor that of URL. For `ws` there is a run for each conversation over a WebSocket: its streams are the bytes
+/// of the messages. A client that has said its last word is given no more.
 ///
 /// Only this machine can connect unless `--allow-remote` is given. A connection too many waits outside until another ends. The
 /// first INT or TERM closes the door: who is inside has a time to finish; a second one ends everything at once.
@@ -60,6 +65,11 @@ pub(super) struct Serve {
     #[cfg(feature = "web")]
     #[arg(long = "type", value_name = "MIME", value_parser = kind)]
     kind: Option<Kind>,
+
+    /// For ws: one text message for each line, and one line for each text message
+    #[cfg(feature = "web")]
+    #[arg(long)]
+    text: bool,
 }
 
 pub(super) const ENTRY: Entry = Entry {
@@ -79,8 +89,12 @@ impl Serve {
     /// What arguments that are right one by one may do wrong together.
     fn checked(self) -> Result<Serve, clap::Error> {
         #[cfg(feature = "web")]
-        if self.kind.is_some() && !matches!(self.place, Place::Http { .. }) {
+        if self.kind.is_some() && !matches!(self.place, Place::Web { spoken: Spoken::Http, .. }) {
             return Err(clap::Error::raw(ErrorKind::ValueValidation, "`--type` is for http:// only"));
+        }
+        #[cfg(feature = "web")]
+        if self.text && !matches!(self.place, Place::Web { spoken: Spoken::WebSocket, .. }) {
+            return Err(clap::Error::raw(ErrorKind::ValueValidation, "`--text` is for ws:// only"));
         }
         Ok(self)
     }
@@ -90,7 +104,7 @@ impl Serve {
         match &self.place {
             Place::Tcp(address) => Listener::tcp(address, reach),
             #[cfg(feature = "web")]
-            Place::Http { address, .. } => Listener::tcp(address, reach),
+            Place::Web { address, .. } => Listener::tcp(address, reach),
             Place::Unix(path) => Listener::unix(path),
         }
     }
@@ -167,7 +181,7 @@ impl Serve {
         match &self.place {
             // Most of them are silent: what is bounded is the requests.
             #[cfg(feature = "web")]
-            Place::Http { .. } => connections_max(served_max),
+            Place::Web { .. } => connections_max(served_max),
             Place::Tcp(_) | Place::Unix(_) => served_max,
         }
     }
@@ -176,12 +190,17 @@ impl Serve {
         match &self.place {
             Place::Tcp(_) | Place::Unix(_) => Ok(Floor::Apart(house)),
             #[cfg(feature = "web")]
-            Place::Http { address, path } => {
+            Place::Web { spoken, address, path } => {
                 let host = (!self.allow_remote).then(|| address.host.clone());
                 let kind = self.kind.clone().unwrap_or_else(|| Kind::from_static("application/octet-stream"));
+                let messages = if self.text { Messages::Lines } else { Messages::Binary };
+                let work = match spoken {
+                    Spoken::Http => Work::Chain,
+                    Spoken::WebSocket => Work::Socket(messages),
+                };
                 let rules = Rules { path: path.clone(), host };
                 let served_max = self.max_connections as usize;
-                let site = Site::new(house, rules, kind, served_max, self.connections_max());
+                let site = Site::new(house, rules, work, kind, served_max, self.connections_max());
                 Ok(Floor::Together(Lobby::open(site)?))
             }
         }

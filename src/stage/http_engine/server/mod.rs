@@ -12,6 +12,7 @@ mod request;
 mod response;
 pub(in crate::stage) mod screen;
 mod service;
+mod socket;
 mod watched;
 
 use super::bridge::{Sender, bridge};
@@ -21,6 +22,7 @@ use crate::stage::net::wire::Wire;
 use crate::stage::server::connection::House;
 use crate::stage::server::door::Seat;
 use crate::stage::serving::{Orders, Template};
+use crate::stage::ws_engine::Messages;
 use hall::Hall;
 use nix::sys::resource::{Resource, getrlimit};
 use screen::Rules;
@@ -47,9 +49,11 @@ const ARRIVALS: usize = 16;
 
 /// What a request gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Work {
+pub(in crate::stage) enum Work {
     /// A run of the chain, between its body and that of the answer.
     Chain,
+    /// A conversation over a WebSocket, between the two ways of which the chain is run.
+    Socket(Messages),
 }
 
 /// What every connection of a server is given.
@@ -75,13 +79,14 @@ impl Site {
     pub(in crate::stage) fn new(
         house: House,
         rules: Rules,
+        work: Work,
         kind: Kind,
         served_max: usize,
         connections: usize,
     ) -> Site {
         let House { template, orders, patience, context } = house;
         let places = Arc::new(Semaphore::new(served_max));
-        Site { template, orders, patience, context, connections, places, rules, kind, work: Work::Chain }
+        Site { template, orders, patience, context, connections, places, rules, kind, work }
     }
 }
 

@@ -7,6 +7,7 @@ use super::chain::run_chain;
 use super::errand::Errand;
 use super::guest::{Busy, Guest};
 use super::response::Content;
+use super::socket::{Upgrade, agree};
 use hyper::body::Incoming;
 use hyper::header::CONTENT_TYPE;
 use hyper::http::request::Parts;
@@ -55,19 +56,26 @@ async fn serve(
     if let Err(refusal) = guest.site.rules.screen(&head) {
         return refusal.answer();
     }
+    if let Work::Socket(messages) = guest.site.work {
+        let agreed = match agree(head) {
+            Ok(agreed) => agreed,
+            Err(refusal) => return refusal.answer(),
+        };
+        let Some(place) = place(guest).await else { return FULL.answer() };
+        guest.becomes(Upgrade { messages, errand: Arc::clone(errand), place, busy });
+        return agreed;
+    }
     if head.method == Method::OPTIONS {
         return options();
     }
     let Some(place) = place(guest).await else { return FULL.answer() };
-    match guest.site.work {
+    if head.method == Method::HEAD {
         // Nothing is known of what a run would give without a run, and a run is more than a look.
-        Work::Chain if head.method == Method::HEAD => {
-            let mut answer = answer(StatusCode::OK, Content::Over);
-            answer.headers_mut().insert(CONTENT_TYPE, guest.site.kind.clone());
-            answer
-        }
-        Work::Chain => run_chain(head.version, body, guest, busy, errand, place).await,
+        let mut answer = answer(StatusCode::OK, Content::Over);
+        answer.headers_mut().insert(CONTENT_TYPE, guest.site.kind.clone());
+        return answer;
     }
+    run_chain(head.version, body, guest, busy, errand, place).await
 }
 
 /// A place among the requests that are served at once, waited for as long as anybody is.
