@@ -42,6 +42,7 @@ mod serve_http;
 #[cfg(feature = "web")]
 mod serve_http_hostile;
 #[cfg(feature = "web")]
+mod serve_ws;
 mod server;
 mod sockets;
 mod sockets_kin;

@@ -16,7 +16,11 @@ use super::net::wire::Wire;
 use super::server::connection::House;
 use super::server::door::{Room, Seat, let_in, places_allowed, see_out, turn_out};
 use super::server::place::Place;
+#[cfg(feature = "web")]
+use super::server::place::Spoken;
 use super::serving::Orders;
+#[cfg(feature = "web")]
+use super::ws_engine::Messages;
 use crate::units::parse_duration;
 use clap::FromArgMatches;
 #[cfg(feature = "web")]
@@ -26,7 +30,7 @@ use std::time::Duration;
 
 /// Run a chain for every connection
 ///
-/// URL is `tcp://HOST:PORT`, `unix:PATH` or `http://HOST:PORT`. The standard input and output of CHAIN are the connection: `serve tcp://:7000 { upper }` answers
+/// URL is `tcp://HOST:PORT`, `unix:PATH`, `http://HOST:PORT` or `ws://HOST:PORT`. The standard input and output of CHAIN are the connection: `serve tcp://:7000 { upper }` answers
 /// in capitals, `serve tcp://:5433 { tcp db:5432 }` passes everything on. Each connection has a run of its own: one that fails is told in a
 /// line, its peer sees a reset, and the others go on. What a run writes to files is there when all of that run has succeeded.
 ///
@@ -34,7 +38,8 @@ use std::time::Duration;
 /// told neither path nor query; a URL with a path serves that path only. GET, POST, PUT, PATCH and DELETE run the chain, HEAD does not. A run
 /// that fails before it has given anything is answered with status 500; after that, the answer breaks off. No answer is whole before
 /// the outputs of its run are in place. Pages that a browser shows from other places are turned away: by `Origin`, and by a `Host` that is
-/// neither a number, `localhost` nor that of URL.
+/// neither a number, `localhost` nor that of URL. For `ws` there is a run for each conversation over a WebSocket: its streams are the bytes
+/// of the messages. A client that has said its last word is given no more.
 ///
 /// With `--files`, GET and HEAD get the files in DIR, with ranges, types and conditions; names that begin with a dot are private, and nothing
 /// outside DIR can be reached. With a chain, each file goes through it: `serve --files logs http://:8080 { gzip }`.
@@ -72,6 +77,11 @@ pub(super) struct Serve {
     #[cfg(feature = "web")]
     #[arg(long = "type", value_name = "MIME", value_parser = kind)]
     kind: Option<Kind>,
+
+    /// For ws: one text message for each line, and one line for each text message
+    #[cfg(feature = "web")]
+    #[arg(long)]
+    text: bool,
 }
 
 pub(super) const ENTRY: Entry = Entry {
@@ -95,15 +105,23 @@ impl Serve {
         #[cfg(feature = "web")]
         {
             let refusal = |why: &str| Err(clap::Error::raw(ErrorKind::ValueValidation, why));
-            match &self.place {
-                Place::Http { path: Some(_), .. } if self.files.is_some() => {
+            let spoken = match &self.place {
+                Place::Web { spoken, path, .. } => Some((*spoken, path)),
+                Place::Tcp(_) | Place::Unix(_) => None,
+            };
+            match spoken {
+                Some((Spoken::Http, Some(_))) if self.files.is_some() => {
                     return refusal("with `--files` every path is one of a file: leave that of the URL out");
                 }
-                Place::Http { .. } => {}
+                Some((Spoken::Http, _)) => {}
                 _ if self.files.is_some() => return refusal("`--files` is for http:// only"),
                 _ if self.kind.is_some() => return refusal("`--type` is for http:// only"),
                 _ => {}
             }
+        }
+        #[cfg(feature = "web")]
+        if self.text && !matches!(self.place, Place::Web { spoken: Spoken::WebSocket, .. }) {
+            return Err(clap::Error::raw(ErrorKind::ValueValidation, "`--text` is for ws:// only"));
         }
         Ok(self)
     }
@@ -113,7 +131,7 @@ impl Serve {
         match &self.place {
             Place::Tcp(address) => Listener::tcp(address, reach),
             #[cfg(feature = "web")]
-            Place::Http { address, .. } => Listener::tcp(address, reach),
+            Place::Web { address, .. } => Listener::tcp(address, reach),
             Place::Unix(path) => Listener::unix(path),
         }
     }
@@ -204,7 +222,7 @@ impl Serve {
         match &self.place {
             // Most of them are silent: what is bounded is the requests.
             #[cfg(feature = "web")]
-            Place::Http { .. } => connections_max(served_max),
+            Place::Web { .. } => connections_max(served_max),
             Place::Tcp(_) | Place::Unix(_) => served_max,
         }
     }
@@ -212,7 +230,9 @@ impl Serve {
     /// What a request gets.
     #[cfg(feature = "web")]
     fn work(&self, has_chain: bool) -> Result<Work, Fault> {
+        let is_socket = matches!(self.place, Place::Web { spoken: Spoken::WebSocket, .. });
         Ok(match &self.files {
+            None if is_socket => Work::Socket(if self.text { Messages::Lines } else { Messages::Binary }),
             None => Work::Chain,
             Some(files) if has_chain => Work::FilesThrough(Directory::open(&files.path)?),
             Some(files) => Work::Files(Directory::open(&files.path)?),
@@ -223,12 +243,12 @@ impl Serve {
     fn floor(&self, house: House, work: Work) -> io::Result<Floor> {
         match &self.place {
             Place::Tcp(_) | Place::Unix(_) => Ok(Floor::Apart(house)),
-            Place::Http { address, path } => {
+            Place::Web { address, path, .. } => {
                 let host = (!self.allow_remote).then(|| address.host.clone());
                 let kind = self.kind.clone().unwrap_or_else(|| Kind::from_static("application/octet-stream"));
                 let rules = Rules { path: path.clone(), host };
                 let served_max = self.max_connections as usize;
-                let site = Site::new(house, rules, kind, work, served_max, self.connections_max());
+                let site = Site::new(house, rules, work, kind, served_max, self.connections_max());
                 Ok(Floor::Together(Lobby::open(site)?))
             }
         }

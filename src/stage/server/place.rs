@@ -8,13 +8,32 @@ use std::fmt;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
+/// What is spoken with those who ask by HTTP.
+#[cfg(feature = "web")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::stage) enum Spoken {
+    Http,
+    WebSocket,
+}
+
+#[cfg(feature = "web")]
+impl Spoken {
+    fn scheme(self) -> &'static str {
+        match self {
+            Spoken::Http => "http://",
+            Spoken::WebSocket => "ws://",
+        }
+    }
+}
+
 /// What is spoken, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::stage) enum Place {
     Tcp(Address),
     Unix(PathBuf),
     #[cfg(feature = "web")]
-    Http {
+    Web {
+        spoken: Spoken,
         address: Address,
         /// The only path there is, as it comes in a request; `None` when all lead here.
         path: Option<String>,
@@ -22,7 +41,7 @@ pub(in crate::stage) enum Place {
 }
 
 #[cfg(feature = "web")]
-const FORMS: &str = "type `tcp://HOST:PORT`, `unix:PATH` or `http://HOST:PORT`";
+const FORMS: &str = "type `tcp://HOST:PORT`, `unix:PATH`, `http://HOST:PORT` or `ws://HOST:PORT`";
 #[cfg(not(feature = "web"))]
 const FORMS: &str = "type `tcp://HOST:PORT` or `unix:PATH`";
 
@@ -34,9 +53,11 @@ impl Place {
             return Ok(Place::Tcp(Address::parse(address.strip_suffix('/').unwrap_or(address))?));
         }
         #[cfg(feature = "web")]
-        if let Some(rest) = text.strip_prefix("http://") {
-            let (address, path) = address_and_path(rest)?;
-            return Ok(Place::Http { address, path });
+        for spoken in [Spoken::Http, Spoken::WebSocket] {
+            if let Some(rest) = text.strip_prefix(spoken.scheme()) {
+                let (address, path) = address_and_path(rest)?;
+                return Ok(Place::Web { spoken, address, path });
+            }
         }
         match text.strip_prefix("unix:").map(|path| path.strip_prefix("//").unwrap_or(path)) {
             Some("") => Err(format!("a path is missing; {FORMS}")),
@@ -51,8 +72,8 @@ impl Place {
             Place::Tcp(_) => format!("tcp://{}", listener.name()),
             Place::Unix(_) => self.to_string(),
             #[cfg(feature = "web")]
-            Place::Http { path, .. } => {
-                format!("http://{}{}", listener.name(), path.as_deref().unwrap_or(""))
+            Place::Web { spoken, path, .. } => {
+                format!("{}{}{}", spoken.scheme(), listener.name(), path.as_deref().unwrap_or(""))
             }
         }
     }
@@ -76,8 +97,8 @@ impl fmt::Display for Place {
             Place::Tcp(address) => write!(formatter, "tcp://{address}"),
             Place::Unix(path) => write!(formatter, "unix:{}", printable(path.as_os_str().as_bytes())),
             #[cfg(feature = "web")]
-            Place::Http { address, path } => {
-                write!(formatter, "http://{address}{}", path.as_deref().unwrap_or(""))
+            Place::Web { spoken, address, path } => {
+                write!(formatter, "{}{address}{}", spoken.scheme(), path.as_deref().unwrap_or(""))
             }
         }
     }
@@ -107,6 +128,7 @@ mod tests {
     fn a_url_of_http_may_have_a_path() {
         assert_eq!(shown("http://:80").unwrap(), "http://localhost:80");
         assert_eq!(shown("http://:80/").unwrap(), "http://localhost:80");
+        assert_eq!(shown("ws://:80/").unwrap(), "ws://localhost:80");
         assert_eq!(shown("http://[::1]:80/a/b%20c").unwrap(), "http://[::1]:80/a/b%20c");
         for text in ["http://:80/a?b", "http://:80/a b", "http://:80/ä", "http://localhost", "http://a@b:80"]
         {

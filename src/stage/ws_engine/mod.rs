@@ -2,6 +2,7 @@
 //! conversation. Knows nothing of how a connection came about, and of no stage.
 
 pub(in crate::stage) mod handshake;
+mod parting;
 mod stream;
 mod talk;
 #[cfg(test)]
@@ -11,7 +12,7 @@ mod ways;
 
 pub(in crate::stage) use stream::WireStream;
 pub(in crate::stage) use talk::Messages;
-pub(in crate::stage) use ways::{WayBack, talk};
+pub(in crate::stage) use ways::{WayBack, talk, talk_as_server};
 
 /// The longest message that is sent, but for a line.
 pub(in crate::stage) const SENT_BYTES_MAX: usize = 256 * 1024;

@@ -1,6 +1,7 @@
 //! A conversation that both ways share: its state under a lock, which nobody holds while waiting, and its end.
 //! Knows nothing of chunks and lines.
 
+use super::parting::LastWord;
 use super::stream::WireStream;
 use crate::flow::Closed;
 use crate::stage::contract::Context;
@@ -37,6 +38,7 @@ pub(super) struct Talk {
     /// Who wants the socket waits here first, so that a way that is always busy lets the other one in.
     turn: Mutex<()>,
     wire: Arc<Wire>,
+    last_word: LastWord,
     /// The peer has said its last word, or broken off: what is still to be given has nowhere to go.
     has_ended: AtomicBool,
     /// Nobody wants what the peer says any more.
@@ -44,15 +46,20 @@ pub(super) struct Talk {
 }
 
 impl Talk {
-    pub(super) fn new(socket: WebSocket<WireStream>) -> Talk {
+    pub(super) fn new(socket: WebSocket<WireStream>, last_word: LastWord) -> Talk {
         let wire = Arc::clone(socket.get_ref().wire());
         Talk {
             socket: Mutex::new(socket),
             turn: Mutex::default(),
             wire,
+            last_word,
             has_ended: AtomicBool::new(false),
             is_unheard: AtomicBool::new(false),
         }
+    }
+
+    pub(super) fn last_word(&self) -> LastWord {
+        self.last_word
     }
 
     pub(super) fn wire(&self) -> &Wire {

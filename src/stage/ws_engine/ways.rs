@@ -10,6 +10,7 @@
 //! | the stage before fails, or the run is given up | the peer sees a reset: never an end that is none |
 //! | the next stage wants no more | the same, unless the peer was given the whole input |
 
+use super::parting::{LastWord, Parting};
 use super::talk::{Messages, Talk, blame, verdict};
 use super::{SENT_BYTES_MAX, WireStream};
 use crate::exit::Exit;
@@ -42,7 +43,21 @@ pub(in crate::stage) struct WayBack {
 
 /// Both ways of a conversation that has been agreed upon; `socket` is set as [`super::config`] says.
 pub(in crate::stage) fn talk(socket: WebSocket<WireStream>, messages: Messages) -> (WayOut, WayBack) {
-    let talk = Arc::new(Talk::new(socket));
+    both_ways(Talk::new(socket, LastWord::AtOnce), messages)
+}
+
+/// The same for a server, which says its last word itself.
+pub(in crate::stage) fn talk_as_server(
+    socket: WebSocket<WireStream>,
+    messages: Messages,
+) -> (WayOut, WayBack, Parting) {
+    let (out, back) = both_ways(Talk::new(socket, LastWord::Later), messages);
+    let parting = Parting(Arc::clone(&out.talk));
+    (out, back, parting)
+}
+
+fn both_ways(talk: Talk, messages: Messages) -> (WayOut, WayBack) {
+    let talk = Arc::new(talk);
     (WayOut { talk: Arc::clone(&talk), messages, given_bytes: Cell::new(0) }, WayBack { talk, messages })
 }
 
@@ -58,7 +73,11 @@ impl WayOut {
             Messages::Binary => self.pour_bytes(inlet, context),
             Messages::Lines => self.pour_lines(inlet, context),
         };
-        let Err(error) = poured.and_then(|()| self.talk.close(context)) else { return Ok(()) };
+        let closed = poured.and_then(|()| match self.talk.last_word() {
+            LastWord::AtOnce => self.talk.close(context),
+            LastWord::Later => Ok(()),
+        });
+        let Err(error) = closed else { return Ok(()) };
         if !self.talk.has_ended() {
             self.talk.wire().give_up();
         }
@@ -139,7 +158,9 @@ impl WayBack {
         };
         match self.pass_on(outlet, context, &mut taken_bytes) {
             Ok(last_word) => {
-                self.talk.leave(context);
+                if self.talk.last_word() == LastWord::AtOnce {
+                    self.talk.leave(context);
+                }
                 verdict(last_word.as_ref()).map_err(|fault| when(fault, taken_bytes))
             }
             Err(Broken::ByPeer(error)) => {

@@ -4,8 +4,8 @@
 use super::response::Content;
 use bytes::Bytes;
 use hyper::header::{
-    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, SERVER,
-    X_CONTENT_TYPE_OPTIONS,
+    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER,
+    SEC_WEBSOCKET_VERSION, SERVER, UPGRADE, X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::{Response, StatusCode};
 
@@ -37,6 +37,11 @@ impl Refusal {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
         match self.status {
             StatusCode::METHOD_NOT_ALLOWED => drop(headers.insert(ALLOW, ALLOWED)),
+            StatusCode::UPGRADE_REQUIRED => {
+                headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+                headers.insert(CONNECTION, HeaderValue::from_static("close, upgrade"));
+                headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+            }
             StatusCode::SERVICE_UNAVAILABLE => {
                 headers.insert(RETRY_AFTER, HeaderValue::from_static("10"));
             }
@@ -57,11 +62,16 @@ pub(super) fn options() -> Response<Content> {
 pub(super) fn answer(status: StatusCode, content: Content) -> Response<Content> {
     let mut answer = Response::new(content);
     *answer.status_mut() = status;
+    say(&mut answer);
+    answer
+}
+
+/// What every answer says.
+pub(super) fn say(answer: &mut Response<Content>) {
     let said: [(HeaderName, HeaderValue); 3] = [
         (SERVER, OURSELVES),
         (CACHE_CONTROL, HeaderValue::from_static("no-store")),
         (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
     ];
     answer.headers_mut().extend(said);
-    answer
 }

@@ -128,7 +128,7 @@ fn begin(
     };
     let (site, seat, errand_of_run) = (Arc::clone(&guest.site), Arc::clone(&guest.seat), Arc::clone(errand));
     thread::Builder::new().name("request".to_owned()).spawn(move || {
-        let served = run(&site, ends, &errand_of_run);
+        let served = see_through(&site, ends, &errand_of_run);
         // Nobody hears it when the connection is gone.
         let _ = tell.send(served);
         drop((place, seat));
@@ -151,8 +151,8 @@ fn begin(
     Ok(Begun { output, announced_bytes, is_lost })
 }
 
-/// Sees the run to its end, on its own thread.
-fn run(site: &Site, ends: Ends, errand: &Errand) -> Served {
+/// Sees a run to its end, on its own thread.
+pub(super) fn see_through(site: &Site, ends: Ends, errand: &Errand) -> Served {
     let served = site.template.run(ends, &site.orders, &mut |saying| errand.says(saying));
     if let Served::Failed(message) = &served {
         errand.fails(message);

@@ -3,9 +3,11 @@
 
 use super::guest::{Guest, Order};
 use super::service::Desk;
+use super::socket::have;
 use super::watched::Watched;
 use crate::stage::http_engine::io::WireIo;
 use crate::stage::net::wire::Wire;
+use bytes::Bytes;
 use hyper::rt::{Read, ReadBuf, Write};
 use hyper::server::conn::http1;
 use std::cell::RefCell;
@@ -39,14 +41,17 @@ enum End {
     Cut,
 }
 
-/// Serves a connection.
+/// Serves a connection, whatever it becomes.
 pub(super) async fn converse(wire: Wire, guest: Rc<Guest>) {
     // When no more descriptors can be watched, closing it is all that can be done.
     let Ok(io) = WireIo::new(wire) else { return };
     let io = Rc::new(RefCell::new(io));
-    let end = exchange(Watched::new(&io, &guest), &guest).await;
+    let (end, rest) = exchange(Watched::new(&io, &guest), &guest).await;
     let Ok(io) = Rc::try_unwrap(io) else { return };
     let mut io = io.into_inner();
+    if let (End::Over, Some(upgrade)) = (&end, guest.upgrade()) {
+        return have(upgrade, io, rest, guest).await;
+    }
     match end {
         End::Over => take_leave(&mut io, &guest).await,
         End::Left => {}
@@ -58,14 +63,14 @@ pub(super) async fn converse(wire: Wire, guest: Rc<Guest>) {
     }
 }
 
-async fn exchange(io: Watched, guest: &Rc<Guest>) -> End {
+async fn exchange(io: Watched, guest: &Rc<Guest>) -> (End, Bytes) {
     let mut builder = http1::Builder::new();
     builder.max_headers(HEADERS_MAX).max_header_size(HEAD_BYTES_MAX);
     // A peer that has said all may still listen. Time limits are the guest's.
     builder.half_close(true).header_read_timeout(None);
-    let mut connection = pin!(builder.serve_connection(io, Desk::new(Rc::clone(guest))));
+    let mut connection = builder.serve_connection(io, Desk::new(Rc::clone(guest)));
     let mut is_finishing = false;
-    poll_fn(|task| {
+    let end = poll_fn(|task| {
         match guest.obey(task) {
             Order::Stay => {}
             Order::Cut => return Poll::Ready(End::Cut),
@@ -73,18 +78,19 @@ async fn exchange(io: Watched, guest: &Rc<Guest>) -> End {
             Order::Finish if guest.is_idle() => return Poll::Ready(End::Left),
             Order::Finish if !is_finishing => {
                 is_finishing = true;
-                connection.as_mut().graceful_shutdown();
+                Pin::new(&mut connection).graceful_shutdown();
             }
             Order::Finish => {}
         }
-        connection.as_mut().poll(task).map(|ended| match ended {
+        Pin::new(&mut connection).poll(task).map(|ended| match ended {
             // An answer that broke off shows that by itself, but for one whose end is that of the connection. What the
             // peer sent wrong has had its answer, or deserves none.
             Err(error) if error.is_user() && guest.ends_as_its_answer() => End::Cut,
             _ => End::Over,
         })
-    })
-    .await
+    });
+    let end = end.await;
+    (end, connection.into_parts().read_buf)
 }
 
 /// Tells the peer the end, and waits until it has it, but not for long.

@@ -3,13 +3,14 @@
 
 use super::Site;
 use super::errand::Errand;
+use super::socket::Upgrade;
 use crate::stage::http_engine::io::WireIo;
 use crate::stage::server::door::Seat;
 use crate::units;
+use nix::libc::POLLRDHUP;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::socket::{MsgFlags, recv};
 use std::cell::{Cell, RefCell};
-use std::os::fd::AsRawFd;
+use std::os::fd::BorrowedFd;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::task::{Context, Waker};
@@ -58,6 +59,7 @@ pub(super) struct Guest {
     is_awaited: Cell<bool>,
     /// Whether the end of the answer is that of the connection, and nothing else tells it.
     ends_as_its_answer: Cell<bool>,
+    upgrade: RefCell<Option<Upgrade>>,
     order: Cell<Order>,
     waker: RefCell<Option<Waker>>,
     io: RefCell<Weak<RefCell<WireIo>>>,
@@ -101,6 +103,7 @@ impl Guest {
             is_full: Cell::new(false),
             is_awaited: Cell::new(false),
             ends_as_its_answer: Cell::new(false),
+            upgrade: RefCell::default(),
             order: Cell::new(order),
             waker: RefCell::default(),
             io: RefCell::default(),
@@ -139,6 +142,16 @@ impl Guest {
     /// Whether the end of the connection would be taken for that of an answer.
     pub(super) fn ends_as_its_answer(&self) -> bool {
         self.ends_as_its_answer.get()
+    }
+
+    /// The connection will become something else, when it has been answered.
+    pub(super) fn becomes(&self, upgrade: Upgrade) {
+        self.upgrade.replace(Some(upgrade));
+    }
+
+    /// What it is to become.
+    pub(super) fn upgrade(&self) -> Option<Upgrade> {
+        self.upgrade.take()
     }
 
     /// Whether no request is served, and every answer is on its way.
@@ -233,7 +246,13 @@ impl Guest {
         if poll(&mut polled, PollTimeout::ZERO).is_ok_and(|count| count > 0) {
             return true;
         }
-        let look = MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT;
-        silent >= FAREWELL_TIME && recv(io.socket().as_raw_fd(), &mut [0], look) == Ok(0)
+        silent >= FAREWELL_TIME && has_said_all(io.socket())
     }
+}
+
+/// Whether the peer has ended its side of a connection, whatever it said before that is still to be read.
+pub(super) fn has_said_all(socket: BorrowedFd<'_>) -> bool {
+    let mut polled = [PollFd::new(socket, PollFlags::from_bits_retain(POLLRDHUP))];
+    // The bit has no name there, so that what shows it is not known.
+    poll(&mut polled, PollTimeout::ZERO).is_ok_and(|count| count > 0) && polled[0].any() != Some(false)
 }

@@ -13,6 +13,7 @@ mod response;
 pub(in crate::stage) mod screen;
 mod service;
 mod shelf;
+mod socket;
 mod watched;
 
 use super::bridge::{Sender, bridge};
@@ -23,6 +24,7 @@ use crate::stage::net::wire::Wire;
 use crate::stage::server::connection::House;
 use crate::stage::server::door::Seat;
 use crate::stage::serving::{Orders, Template};
+use crate::stage::ws_engine::Messages;
 use hall::Hall;
 use nix::sys::resource::{Resource, getrlimit};
 use screen::Rules;
@@ -56,6 +58,8 @@ pub(in crate::stage) enum Work {
     Files(Directory),
     /// A run of the chain, between that file and the body of the answer.
     FilesThrough(Directory),
+    /// A conversation over a WebSocket, between the two ways of which the chain is run.
+    Socket(Messages),
 }
 
 /// What every connection of a server is given.
@@ -81,8 +85,8 @@ impl Site {
     pub(in crate::stage) fn new(
         house: House,
         rules: Rules,
-        kind: Kind,
         work: Work,
+        kind: Kind,
         served_max: usize,
         connections: usize,
     ) -> Site {

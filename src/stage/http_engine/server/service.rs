@@ -8,6 +8,7 @@ use super::errand::Errand;
 use super::guest::{Busy, Guest};
 use super::response::Content;
 use super::shelf::{lend, lend_through};
+use super::socket::{Upgrade, agree};
 use hyper::body::Incoming;
 use hyper::header::CONTENT_TYPE;
 use hyper::http::request::Parts;
@@ -56,11 +57,18 @@ async fn serve(
     if let Err(refusal) = guest.site.rules.screen(&head) {
         return refusal.answer();
     }
-    if head.method == Method::OPTIONS {
+    if head.method == Method::OPTIONS && !matches!(guest.site.work, Work::Socket(_)) {
         return options();
     }
     let Some(place) = place(guest).await else { return FULL.answer() };
     match &guest.site.work {
+        Work::Socket(messages) => match agree(head) {
+            Ok(agreed) => {
+                guest.becomes(Upgrade { messages: *messages, errand: Arc::clone(errand), place, busy });
+                agreed
+            }
+            Err(refusal) => refusal.answer(),
+        },
         Work::Files(directory) => lend(directory, &head, guest, busy, errand, place),
         Work::FilesThrough(directory) => lend_through(directory, &head, guest, busy, errand, place).await,
         // Nothing is known of what a run would give without a run, and a run is more than a look.
