@@ -53,6 +53,7 @@ impl Server {
     }
 
     /// Where it listens, as it says: `tcp://127.0.0.1:4711`.
+    #[cfg(feature = "web")]
     pub fn place(&self) -> &str {
         &self.place
     }
@@ -130,6 +131,7 @@ impl Server {
     }
 
     /// Ends it, as people do.
+    #[cfg(feature = "web")]
     pub fn end(self) -> (i32, String) {
         self.signal(Signal::SIGTERM);
         self.ended()
