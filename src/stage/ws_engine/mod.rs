@@ -2,13 +2,17 @@
 //! conversation. Knows nothing of how a connection came about, and of no stage.
 
 pub(in crate::stage) mod handshake;
+mod silence;
 mod stream;
 mod talk;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_last_word;
 pub(in crate::stage) mod url;
 mod ways;
 
+pub(in crate::stage) use silence::Patience;
 pub(in crate::stage) use stream::WireStream;
 pub(in crate::stage) use talk::Messages;
 pub(in crate::stage) use ways::{WayBack, talk};
