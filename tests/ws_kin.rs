@@ -55,22 +55,14 @@ fn what_real_servers_give_back_is_what_they_were_given() {
                 skipped(&format!("{program} has no WebSocket server"));
                 continue;
             };
-            // Their servers say nothing more once we have said our last word: what comes back ends the conversation.
             let all = if options.is_empty() {
                 numbered(3_000_001)
             } else {
                 "a line \u{e9}\n\n".repeat(2000).into_bytes()
             };
+            // Their servers say nothing more once we have said our last word.
             let world = World::new().with("in", &all);
-            let length = all.len();
-            let mut weir = world
-                .weir(format!("stdin | ws {options} ws://127.0.0.1:{port}/ | head -c {length} | write out"))
-                .spawn(|command| command.stdin(Stdio::piped()));
-            let guard = Patience::with(&weir);
-            let mut held = weir.stdin.take().unwrap();
-            std::io::Write::write_all(&mut held, &all).unwrap();
-            assert!(weir.wait().unwrap().success(), "{program} {options}");
-            drop((guard, held));
+            world.weir(format!("read in | ws {options} ws://127.0.0.1:{port}/ | write out")).run().quietly();
             assert!(world.bytes("out") == all, "{program} {options}");
             assert!(child.wait().unwrap().success(), "{program} {options}");
         }
@@ -104,6 +96,7 @@ fn a_conversation_under_tls_ends_well_or_was_cut() {
             if is_cut {
                 return;
             }
+            assert!(socket.read().unwrap().is_ping());
             assert!(socket.read().unwrap().is_close());
             while socket.flush().is_ok() && socket.read().is_ok() {}
             say_goodbye(socket.get_mut());

@@ -7,7 +7,7 @@ use super::net::meeting::meeting;
 use super::net::tls::secure;
 use super::ws_engine::handshake::{Header, shake_hands};
 use super::ws_engine::url::Url;
-use super::ws_engine::{Messages, WayBack, WireStream, talk};
+use super::ws_engine::{Messages, Patience, WayBack, WireStream, talk};
 use crate::units::parse_duration;
 use std::time::Duration;
 use tungstenite::WebSocket;
@@ -17,8 +17,11 @@ use tungstenite::WebSocket;
 /// Bytes are sent as binary messages, cut anywhere; of the messages that come, the bytes go on. With `--text` a line is a
 /// message, and a text message that comes is a line. No message may be longer than 64 MiB. Pings are answered.
 ///
-/// When the input has ended, the peer is told so, and what it still says goes on until its last word, with which the stage
-/// ends. A connection that ends without one fails the run, and so does a last word with a code other than 1000 or 1001.
+/// When the input has ended, the peer is asked for a sign that it has read all, and told of the end when it has then said
+/// nothing for a second, or has not given that sign in 10 seconds: many servers drop what they have not answered by then.
+/// What it still says goes on until its last word, with which the stage ends. A connection that ends without one fails the
+/// run, and so does a last word with a code other than 1000 or 1001.
+///
 /// At the beginning of a chain the peer is sent standard input. What was sent cannot be taken back.
 #[derive(Debug, clap::Parser)]
 pub(super) struct Ws {
@@ -74,6 +77,7 @@ impl Stage for Ws {
         Ok(Body::duplex(
             move |inlet, context| {
                 let (out, back) = talk(self.connect(context)?, messages);
+                let out = out.hearing_out(Patience::OF_A_CLIENT)?;
                 promise.keep(back);
                 out.run(inlet, context)
             },

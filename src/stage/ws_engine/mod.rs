@@ -3,13 +3,17 @@
 
 pub(in crate::stage) mod handshake;
 mod parting;
+mod silence;
 mod stream;
 mod talk;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_last_word;
 pub(in crate::stage) mod url;
 mod ways;
 
+pub(in crate::stage) use silence::Patience;
 pub(in crate::stage) use stream::WireStream;
 pub(in crate::stage) use talk::Messages;
 pub(in crate::stage) use ways::{WayBack, talk, talk_as_server};

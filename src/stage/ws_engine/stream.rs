@@ -6,32 +6,42 @@ use std::io::{self, Read, Write};
 use std::sync::Arc;
 
 /// A wire that several may hold: one reads and writes, the others wait for it.
-#[derive(Debug, Clone)]
-pub(in crate::stage) struct WireStream(Arc<Wire>);
+#[derive(Debug)]
+pub(in crate::stage) struct WireStream {
+    wire: Arc<Wire>,
+    read_bytes: u64,
+}
 
 impl WireStream {
     pub(in crate::stage) fn new(wire: Wire) -> WireStream {
-        WireStream(Arc::new(wire))
+        WireStream { wire: Arc::new(wire), read_bytes: 0 }
     }
 
     /// What is below.
     pub(super) fn wire(&self) -> &Arc<Wire> {
-        &self.0
+        &self.wire
+    }
+
+    /// How many bytes have come from it.
+    pub(super) fn read_bytes(&self) -> u64 {
+        self.read_bytes
     }
 }
 
 impl Read for WireStream {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.0.try_read(buffer)
+        let count = self.wire.try_read(buffer)?;
+        self.read_bytes += count as u64;
+        Ok(count)
     }
 }
 
 impl Write for WireStream {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.try_write(bytes)
+        self.wire.try_write(bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.0.try_flush()
+        self.wire.try_flush()
     }
 }

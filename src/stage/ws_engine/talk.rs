@@ -2,17 +2,19 @@
 //! Knows nothing of chunks and lines.
 
 use super::parting::LastWord;
+use super::silence::{Patience, QUESTION, Silence};
 use super::stream::WireStream;
 use crate::flow::Closed;
 use crate::stage::contract::Context;
 use crate::stage::fault::Fault;
 use crate::stage::net::wire::Wire;
 use crate::stage::outside::stream::reason;
+use bytes::Bytes;
 use nix::poll::PollFlags;
 use std::io;
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 use tungstenite::error::{CapacityError, ProtocolError};
 use tungstenite::protocol::frame::coding::CloseCode;
@@ -43,6 +45,10 @@ pub(super) struct Talk {
     has_ended: AtomicBool,
     /// Nobody wants what the peer says any more.
     is_unheard: AtomicBool,
+    /// The peer is to see a reset.
+    is_given_up: AtomicBool,
+    /// For a peer that is told of our end only when it is silent.
+    silence: OnceLock<Silence>,
 }
 
 impl Talk {
@@ -55,11 +61,23 @@ impl Talk {
             last_word,
             has_ended: AtomicBool::new(false),
             is_unheard: AtomicBool::new(false),
+            is_given_up: AtomicBool::new(false),
+            silence: OnceLock::new(),
         }
     }
 
     pub(super) fn last_word(&self) -> LastWord {
         self.last_word
+    }
+
+    /// Has the peer told of our end only when it is silent. Said before either way begins.
+    ///
+    /// # Errors
+    /// When the process has no descriptor left.
+    pub(super) fn wait_for_silence(&self, patience: Patience) -> io::Result<()> {
+        let silence = Silence::new(patience)?;
+        self.silence.get_or_init(|| silence);
+        Ok(())
     }
 
     pub(super) fn wire(&self) -> &Wire {
@@ -75,12 +93,39 @@ impl Talk {
     }
 
     pub(super) fn has_ended(&self) -> bool {
-        self.has_ended.load(Ordering::Relaxed)
+        self.has_ended.load(Ordering::Acquire)
     }
 
     /// Nobody wants what the peer says any more.
     pub(super) fn ignore(&self) {
-        self.is_unheard.store(true, Ordering::Relaxed);
+        self.is_unheard.store(true, Ordering::Release);
+        self.ring();
+    }
+
+    /// Has the peer see a reset: what it was given, or what was taken of it, is not the whole.
+    pub(super) fn give_up(&self) {
+        self.wire.give_up();
+        self.is_given_up.store(true, Ordering::Release);
+        self.ring();
+    }
+
+    /// The way back is no more.
+    pub(super) fn hears_no_more(&self) {
+        if self.silence.get().is_some() && !self.is_over() {
+            self.ignore();
+        }
+    }
+
+    /// Whether the peer need not be waited for.
+    fn is_over(&self) -> bool {
+        let ends = [&self.has_ended, &self.is_unheard, &self.is_given_up];
+        ends.iter().any(|end| end.load(Ordering::Acquire))
+    }
+
+    fn ring(&self) {
+        if let Some(silence) = self.silence.get() {
+            silence.ring();
+        }
     }
 
     /// Gives the peer a message, or at least gathers it with others: [`Talk::flush`] sends them.
@@ -127,26 +172,45 @@ impl Talk {
         }
     }
 
-    /// Tells the peer that this was all.
+    /// Tells the peer that this was all, when it is time for that.
     ///
     /// # Errors
     /// As [`Talk::give`]; but a peer that has said its last word needs not be told.
     pub(super) fn close(&self, context: &Context) -> anyhow::Result<()> {
-        let told = self.try_close(CloseCode::Normal);
-        let told = match told {
+        let told = self.hear_out(context).and_then(|()| match self.try_close(CloseCode::Normal) {
             Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => self.flush(context),
             Err(error) => Err(self.fate(&error)),
             Ok(()) => Ok(()),
-        };
+        });
         if self.has_ended() {
             return Ok(());
         }
         told?;
-        if self.is_unheard.load(Ordering::Relaxed) {
+        if self.is_unheard.load(Ordering::Acquire) {
             // Left at once, what it still says would reset the connection before it has heard all of ours.
             self.leave(context);
         }
         Ok(())
+    }
+
+    /// Waits until the peer is silent, if it is to be waited for, or nobody listens to it any more.
+    fn hear_out(&self, context: &Context) -> anyhow::Result<()> {
+        let Some(silence) = self.silence.get() else { return Ok(()) };
+        let is_over = || self.is_over();
+        let mut waited = Ok(());
+        if !is_over() {
+            self.give(Message::Ping(Bytes::from_static(QUESTION)), context)?;
+            self.flush(context)?;
+            waited = silence.wait(self.wire.as_fd(), context, is_over);
+        }
+        if waited.as_ref().is_err_and(|error| Closed::cause_of(error).is_some()) {
+            // The same bell has rung for the way back, which knows why.
+            silence.await_the_way_back(is_over)?;
+        }
+        if self.is_given_up.load(Ordering::Acquire) {
+            return Err(io::Error::from(Closed::Aborted).into());
+        }
+        if is_over() { Ok(()) } else { Ok(waited?) }
     }
 
     fn try_close(&self, code: CloseCode) -> tungstenite::Result<()> {
@@ -156,6 +220,7 @@ impl Talk {
     /// What the peer says next, if it has come.
     pub(super) fn hear(&self) -> tungstenite::Result<Message> {
         let mut socket = self.lock();
+        let read_bytes = socket.get_ref().read_bytes();
         let heard = socket.read();
         let is_last = match &heard {
             Ok(message) => message.is_close(),
@@ -163,7 +228,18 @@ impl Talk {
             Err(_) => true,
         };
         if is_last {
-            self.has_ended.store(true, Ordering::Relaxed);
+            self.has_ended.store(true, Ordering::Release);
+            self.ring();
+        }
+        if let Some(silence) = self.silence.get() {
+            match &heard {
+                Ok(Message::Pong(payload)) => silence.hears_pong(payload),
+                Ok(Message::Ping(_)) => {}
+                Ok(_) => silence.is_broken(),
+                // A part of a message is something, too.
+                Err(_) if socket.get_ref().read_bytes() > read_bytes => silence.is_broken(),
+                Err(_) => {}
+            }
         }
         heard
     }
@@ -173,6 +249,9 @@ impl Talk {
     /// # Errors
     /// A [`Closed`] when the run ends, or nobody wants more.
     pub(super) fn await_more(&self, context: &Context) -> io::Result<()> {
+        if let Some(silence) = self.silence.get() {
+            silence.goes_on(context.clock().now_nanos());
+        }
         // What breaks here is found when it is read.
         let is_owed =
             matches!(self.lock().flush(), Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock);

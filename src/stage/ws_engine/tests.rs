@@ -26,7 +26,7 @@ fn server<T: Send + 'static>(
     (url, serving)
 }
 
-/// Gives every message back; all of them, at the client's last word.
+/// Gives every message back, and pings nobody; all of them, at the client's last word.
 fn echo(mut socket: WebSocket<TcpStream>) -> Vec<Message> {
     let mut all = Vec::new();
     while let Ok(message) = socket.read() {
@@ -34,41 +34,55 @@ fn echo(mut socket: WebSocket<TcpStream>) -> Vec<Message> {
             socket.flush().ok();
             break;
         }
+        if message.is_ping() {
+            continue;
+        }
         socket.send(message.clone()).unwrap();
         all.push(message);
     }
     all
 }
 
+/// Tries all `cases` at the same time: a client's last word is a second after all that it was said.
+fn at_once<T: Send>(cases: impl IntoIterator<Item = T>, attempt: impl Fn(T) + Sync) {
+    let attempt = &attempt;
+    thread::scope(|scope| {
+        let attempts: Vec<_> = cases.into_iter().map(|case| scope.spawn(move || attempt(case))).collect();
+        for attempt in attempts {
+            attempt.join().unwrap();
+        }
+    });
+}
+
 #[test]
 fn bytes_come_back_as_they_went_however_they_are_cut() {
     let all: Vec<u8> = (0..600_000_u32).map(|number| (number / 3) as u8).collect();
-    for size in [1009, 4096, 262_144, 262_145, all.len()] {
+    at_once([1009, 4096, 262_144, 262_145, all.len()], |size| {
         let (url, serving) = server(echo);
         let outcome = run(&format!("ws {url}"), &cut(&all, size));
         assert_eq!(outcome.failure(), None, "pieces of {size}");
         assert!(outcome.output == all, "pieces of {size}");
         let messages = serving.join().unwrap();
         assert!(messages.iter().all(|message| message.is_binary() && message.len() <= 262_144), "{size}");
-    }
-    for few in [&b""[..], b"x"] {
+    });
+    at_once([&b""[..], b"x"], |few| {
         let (url, serving) = server(echo);
         assert_eq!(run(&format!("ws {url}"), &cut(few, 1)).output, few);
         assert_eq!(serving.join().unwrap().len(), few.len());
-    }
+    });
 }
 
 #[test]
 fn lines_are_messages_and_messages_are_lines_however_they_are_cut() {
     let text = "one\n\nthree \u{e9}\u{1f600}\r\nno end".as_bytes();
     let expected = ["one", "", "three \u{e9}\u{1f600}\r", "no end"].map(Message::text);
-    for size in 1..=text.len() {
+    at_once(1..=text.len(), |size| {
         let (url, serving) = server(echo);
         let outcome = run(&format!("ws --text {url}"), &cut(text, size));
         assert_eq!(outcome.failure(), None, "pieces of {size}");
         assert_eq!(outcome.output, [text, b"\n"].concat(), "pieces of {size}");
         assert_eq!(serving.join().unwrap(), expected, "pieces of {size}");
-    }
+    });
     let long = [vec![b'x'; 700_000], b"\ny\n".to_vec()].concat();
     let (url, serving) = server(echo);
     assert!(run(&format!("ws --text {url}"), &cut(&long, 65_536)).output == long);

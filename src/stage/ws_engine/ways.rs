@@ -4,6 +4,7 @@
 //! | what happens | what follows |
 //! |---|---|
 //! | the input ends | the peer is told so, and what it still says is passed on until its last word |
+//! | the same, and it is to be heard out first | it is told so when it has been silent for a pause: see [`WayOut::hearing_out`] |
 //! | the peer says its last word | it is answered; what would still be given has nowhere to go |
 //! | its last word is that something is wrong | the run fails |
 //! | the connection ends without a last word | the run fails |
@@ -11,6 +12,7 @@
 //! | the next stage wants no more | the same, unless the peer was given the whole input |
 
 use super::parting::{LastWord, Parting};
+use super::silence::Patience;
 use super::talk::{Messages, Talk, blame, verdict};
 use super::{SENT_BYTES_MAX, WireStream};
 use crate::exit::Exit;
@@ -62,6 +64,16 @@ fn both_ways(talk: Talk, messages: Messages) -> (WayOut, WayBack) {
 }
 
 impl WayOut {
+    /// For a peer that drops what it has not yet said when it is told that this was all, as most servers do: it is told so
+    /// only when it has answered a ping, and then been silent for a pause. Said before the way back begins.
+    ///
+    /// # Errors
+    /// When the process has no descriptor left.
+    pub(in crate::stage) fn hearing_out(self, patience: Patience) -> io::Result<WayOut> {
+        self.talk.wait_for_silence(patience)?;
+        Ok(self)
+    }
+
     /// Gives the peer all that comes in, and tells it of the end.
     ///
     /// # Errors
@@ -79,7 +91,7 @@ impl WayOut {
         });
         let Err(error) = closed else { return Ok(()) };
         if !self.talk.has_ended() {
-            self.talk.wire().give_up();
+            self.talk.give_up();
         }
         Err(match error.downcast::<Fault>() {
             Ok(fault) if fault.exit == Exit::Failed => {
@@ -143,6 +155,13 @@ fn message(line: &[u8], offset: u64) -> Result<Message, Fault> {
     Ok(Message::text(text))
 }
 
+/// Whether or not it has begun: who waits for the peer's silence need not wait any more.
+impl Drop for WayBack {
+    fn drop(&mut self) {
+        self.talk.hears_no_more();
+    }
+}
+
 impl WayBack {
     /// Passes on what the peer says, to its last word.
     ///
@@ -173,7 +192,7 @@ impl WayBack {
                 Err(io::Error::from(Closed::HungUp).into())
             }
             Err(Broken::ByUs) => {
-                self.talk.wire().give_up();
+                self.talk.give_up();
                 Err(io::Error::from(Closed::Aborted).into())
             }
         }
