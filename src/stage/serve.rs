@@ -1,7 +1,7 @@
 //! `serve`: a chain that is run for every connection, or for every request.
 //! Knows nothing of sockets: `server` lets connections in, and runs the chain.
 
-use super::contract::{Body, Context, Entry, Groups, Opening, Role, Stage};
+use super::contract::{Body, Entry, Groups, Opening, Role, Stage};
 use super::fault::Fault;
 #[cfg(feature = "web")]
 use super::http_engine::sending::{Kind, kind};
@@ -132,7 +132,7 @@ impl Stage for Serve {
             let house = House { template, orders: orders.clone(), patience, context: context.clone() };
             let floor = self.floor(house)?;
             context.remark(format!("listening on {}", self.place.at(&listener)));
-            let entered = let_in(&listener, &room, &context, |wire, seat| floor.enter(wire, seat, &context));
+            let entered = let_in(&listener, &room, &context, |wire, seat| floor.enter(wire, seat));
             drop(listener);
             let ended = match entered {
                 Ok(()) => see_out(&room, &orders, self.grace, &context).map_err(Into::into),
@@ -157,11 +157,11 @@ enum Floor {
 }
 
 impl Floor {
-    fn enter(&self, wire: Wire, seat: Seat, context: &Context) -> io::Result<()> {
+    fn enter(&self, wire: Wire, seat: Seat) -> io::Result<()> {
         match self {
             Floor::Apart(house) => house.run_beside(wire, seat),
             #[cfg(feature = "web")]
-            Floor::Together(lobby) => lobby.enter(wire, seat, context),
+            Floor::Together(lobby) => lobby.enter(wire, seat),
         }
     }
 

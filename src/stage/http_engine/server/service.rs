@@ -8,6 +8,7 @@ use super::errand::Errand;
 use super::guest::{Busy, Guest};
 use super::response::Content;
 use super::socket::{Upgrade, agree};
+use crate::stage::ws_engine::Messages;
 use hyper::body::Incoming;
 use hyper::header::CONTENT_TYPE;
 use hyper::http::request::Parts;
@@ -56,26 +57,46 @@ async fn serve(
     if let Err(refusal) = guest.site.rules.screen(&head) {
         return refusal.answer();
     }
-    if let Work::Socket(messages) = guest.site.work {
-        let agreed = match agree(head) {
-            Ok(agreed) => agreed,
-            Err(refusal) => return refusal.answer(),
-        };
-        let Some(place) = place(guest).await else { return FULL.answer() };
-        guest.becomes(Upgrade { messages, errand: Arc::clone(errand), place, busy });
-        return agreed;
+    match guest.site.work {
+        Work::Chain => serve_chain(head, body, guest, busy, errand).await,
+        Work::Socket(messages) => serve_socket(head, messages, guest, busy, errand).await,
     }
+}
+
+async fn serve_chain(
+    head: Parts,
+    body: Incoming,
+    guest: &Rc<Guest>,
+    busy: Busy,
+    errand: &Arc<Errand>,
+) -> Response<Content> {
     if head.method == Method::OPTIONS {
         return options();
     }
-    let Some(place) = place(guest).await else { return FULL.answer() };
     if head.method == Method::HEAD {
         // Nothing is known of what a run would give without a run, and a run is more than a look.
         let mut answer = answer(StatusCode::OK, Content::Over);
         answer.headers_mut().insert(CONTENT_TYPE, guest.site.kind.clone());
         return answer;
     }
+    let Some(place) = place(guest).await else { return FULL.answer() };
     run_chain(head.version, body, guest, busy, errand, place).await
+}
+
+async fn serve_socket(
+    head: Parts,
+    messages: Messages,
+    guest: &Rc<Guest>,
+    busy: Busy,
+    errand: &Arc<Errand>,
+) -> Response<Content> {
+    let agreed = match agree(head) {
+        Ok(agreed) => agreed,
+        Err(refusal) => return refusal.answer(),
+    };
+    let Some(place) = place(guest).await else { return FULL.answer() };
+    guest.becomes(Upgrade { messages, errand: Arc::clone(errand), place, busy });
+    agreed
 }
 
 /// A place among the requests that are served at once, waited for as long as anybody is.
