@@ -115,7 +115,7 @@ fn clients_that_dawdle_keep_nobody_out_and_go_in_the_end() {
     while server.descriptors() > before.0 && Instant::now() < until {
         std::thread::yield_now();
     }
-    assert_eq!(server.descriptors(), before.0);
+    assert!(server.descriptors() <= before.0, "{} descriptors, {} before", server.descriptors(), before.0);
 }
 
 #[test]
