@@ -1,7 +1,7 @@
 //! Clients of a server over HTTP that mean it no good, or do not speak it.
 //! Each is a socket of the test's own; what a normal client sees meanwhile counts.
 
-use crate::harness::{PATIENCE, World};
+use crate::harness::World;
 use crate::peer::{numbered, read_all, read_some};
 use crate::server::Server;
 use std::io::{Read, Write};
@@ -109,13 +109,13 @@ fn clients_that_dawdle_keep_nobody_out_and_go_in_the_end() {
         assert_eq!(read_all(stream).0, b"");
     }
     let took = begun.elapsed();
-    assert!(took > Duration::from_secs(9) && took < PATIENCE, "they went after {took:?}");
+    assert!(took > Duration::from_secs(9) && took < Duration::from_secs(25), "they went after {took:?}");
     assert_serves(&server);
     let until = Instant::now() + Duration::from_secs(5);
     while server.descriptors() > before.0 && Instant::now() < until {
         std::thread::yield_now();
     }
-    assert!(server.descriptors() <= before.0, "{} of {}", server.descriptors(), before.0);
+    assert!(server.descriptors() <= before.0, "{} descriptors, {} before", server.descriptors(), before.0);
 }
 
 #[test]

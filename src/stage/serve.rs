@@ -3,7 +3,7 @@
 
 #[cfg(feature = "web")]
 use super::arguments::PathArgument;
-use super::contract::{Body, Context, Entry, Groups, Opening, Role, Stage};
+use super::contract::{Body, Entry, Groups, Opening, Role, Stage};
 use super::fault::Fault;
 #[cfg(feature = "web")]
 use super::http_engine::files::directory::Directory;
@@ -172,7 +172,7 @@ impl Stage for Serve {
             if allowed < wanted {
                 context.remark(format!("only {allowed} at once: the system allows no more open files"));
             }
-            let entered = let_in(&listener, &room, &context, |wire, seat| floor.enter(wire, seat, &context));
+            let entered = let_in(&listener, &room, &context, |wire, seat| floor.enter(wire, seat));
             drop(listener);
             let ended = match entered {
                 Ok(()) => see_out(&room, &orders, self.grace, &context).map_err(Into::into),
@@ -197,12 +197,11 @@ enum Floor {
 }
 
 impl Floor {
-    #[cfg_attr(not(feature = "web"), allow(unused_variables))]
-    fn enter(&self, wire: Wire, seat: Seat, context: &Context) -> io::Result<()> {
+    fn enter(&self, wire: Wire, seat: Seat) -> io::Result<()> {
         match self {
             Floor::Apart(house) => house.run_beside(wire, seat),
             #[cfg(feature = "web")]
-            Floor::Together(lobby) => lobby.enter(wire, seat, context),
+            Floor::Together(lobby) => lobby.enter(wire, seat),
         }
     }
 

@@ -117,7 +117,7 @@ mod tests {
         assert_eq!(shown("tcp://:7000").unwrap(), "tcp://localhost:7000");
         assert_eq!(shown("tcp://[::1]:7000/").unwrap(), "tcp://[::1]:7000");
         assert_eq!(shown("unix:///run/a").unwrap(), "unix:/run/a");
-        assert_eq!(shown("unix:a b").unwrap(), "unix:a b");
+        assert_eq!(shown("unix:a b").unwrap(), "unix:\"a b\"");
         for text in ["localhost:7000", "tcp://localhost", "unix:", "ftp://localhost:21"] {
             assert!(shown(text).unwrap_err().contains("type "), "{text}");
         }

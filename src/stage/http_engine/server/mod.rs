@@ -49,7 +49,7 @@ const DESCRIPTORS_EACH: usize = 32;
 /// Connections that are let in and not yet in the runtime.
 const ARRIVALS: usize = 16;
 
-/// What a request gets.
+/// What a request gets. Another kind of answer is a row here and an arm in `service`.
 #[derive(Debug)]
 pub(in crate::stage) enum Work {
     /// A run of the chain, between its body and that of the answer.
@@ -108,6 +108,7 @@ pub(in crate::stage) fn connections_max(served_max: usize) -> usize {
 /// Where connections are handed over to the runtime.
 pub(in crate::stage) struct Lobby {
     arrivals: Option<Sender<(Wire, Seat)>>,
+    context: Context,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -118,6 +119,7 @@ impl Lobby {
     /// When the process has no thread or no descriptor left.
     pub(in crate::stage) fn open(site: Site) -> io::Result<Lobby> {
         let (arrivals, arriving) = bridge(ARRIVALS)?;
+        let context = site.context.clone();
         let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
         let thread = thread::Builder::new().name("http".to_owned()).spawn(move || {
             let local = LocalSet::new();
@@ -126,16 +128,16 @@ impl Lobby {
                 hall.attend(arriving).await;
             });
         })?;
-        Ok(Lobby { arrivals: Some(arrivals), thread: Some(thread) })
+        Ok(Lobby { arrivals: Some(arrivals), context, thread: Some(thread) })
     }
 
     /// Hands a connection over.
     ///
     /// # Errors
     /// A [`Closed`](crate::flow::Closed) when the run is given up meanwhile; that the runtime is gone.
-    pub(in crate::stage) fn enter(&self, wire: Wire, seat: Seat, context: &Context) -> io::Result<()> {
+    pub(in crate::stage) fn enter(&self, wire: Wire, seat: Seat) -> io::Result<()> {
         let entered = match &self.arrivals {
-            Some(arrivals) => arrivals.send((wire, seat), context)?,
+            Some(arrivals) => arrivals.send((wire, seat), &self.context)?,
             None => false,
         };
         if entered { Ok(()) } else { Err(io::Error::other("internal error: nobody serves any more")) }

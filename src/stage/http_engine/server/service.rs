@@ -9,6 +9,7 @@ use super::guest::{Busy, Guest};
 use super::response::Content;
 use super::shelf::{lend, lend_through};
 use super::socket::{Upgrade, agree};
+use crate::stage::ws_engine::Messages;
 use hyper::body::Incoming;
 use hyper::header::CONTENT_TYPE;
 use hyper::http::request::Parts;
@@ -57,28 +58,54 @@ async fn serve(
     if let Err(refusal) = guest.site.rules.screen(&head) {
         return refusal.answer();
     }
-    if head.method == Method::OPTIONS && !matches!(guest.site.work, Work::Socket(_)) {
+    match &guest.site.work {
+        Work::Chain => serve_chain(head, body, guest, busy, errand).await,
+        Work::Socket(messages) => serve_socket(head, *messages, guest, busy, errand).await,
+        Work::Files(directory) => match place(guest).await {
+            Some(place) => lend(directory, &head, guest, busy, errand, place),
+            None => FULL.answer(),
+        },
+        Work::FilesThrough(directory) => match place(guest).await {
+            Some(place) => lend_through(directory, &head, guest, busy, errand, place).await,
+            None => FULL.answer(),
+        },
+    }
+}
+
+async fn serve_chain(
+    head: Parts,
+    body: Incoming,
+    guest: &Rc<Guest>,
+    busy: Busy,
+    errand: &Arc<Errand>,
+) -> Response<Content> {
+    if head.method == Method::OPTIONS {
         return options();
     }
-    let Some(place) = place(guest).await else { return FULL.answer() };
-    match &guest.site.work {
-        Work::Socket(messages) => match agree(head) {
-            Ok(agreed) => {
-                guest.becomes(Upgrade { messages: *messages, errand: Arc::clone(errand), place, busy });
-                agreed
-            }
-            Err(refusal) => refusal.answer(),
-        },
-        Work::Files(directory) => lend(directory, &head, guest, busy, errand, place),
-        Work::FilesThrough(directory) => lend_through(directory, &head, guest, busy, errand, place).await,
+    if head.method == Method::HEAD {
         // Nothing is known of what a run would give without a run, and a run is more than a look.
-        Work::Chain if head.method == Method::HEAD => {
-            let mut answer = answer(StatusCode::OK, Content::Over);
-            answer.headers_mut().insert(CONTENT_TYPE, guest.site.kind.clone());
-            answer
-        }
-        Work::Chain => run_chain(head.version, Input::Request(body), guest, busy, errand, place).await,
+        let mut answer = answer(StatusCode::OK, Content::Over);
+        answer.headers_mut().insert(CONTENT_TYPE, guest.site.kind.clone());
+        return answer;
     }
+    let Some(place) = place(guest).await else { return FULL.answer() };
+    run_chain(head.version, Input::Request(body), guest, busy, errand, place).await
+}
+
+async fn serve_socket(
+    head: Parts,
+    messages: Messages,
+    guest: &Rc<Guest>,
+    busy: Busy,
+    errand: &Arc<Errand>,
+) -> Response<Content> {
+    let agreed = match agree(head) {
+        Ok(agreed) => agreed,
+        Err(refusal) => return refusal.answer(),
+    };
+    let Some(place) = place(guest).await else { return FULL.answer() };
+    guest.becomes(Upgrade { messages, errand: Arc::clone(errand), place, busy });
+    agreed
 }
 
 /// A place among the requests that are served at once, waited for as long as anybody is.
