@@ -2,7 +2,7 @@
 //! What each kind of request is answered with is tested where the answers are made.
 
 use crate::harness::{World, has_tool};
-use crate::peer::{numbered, read_some};
+use crate::peer::{numbered, read_all, read_some};
 use crate::server::Server;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use std::fs::{self, File};
@@ -142,4 +142,21 @@ fn many_idle_and_many_slow_clients_of_a_file_of_10_gb_cost_little_memory() {
     drop((idle, active, late));
     server.signal(nix::sys::signal::Signal::SIGTERM);
     assert_eq!(server.ended().0, 0);
+}
+
+#[test]
+fn a_file_that_becomes_shorter_on_its_way_breaks_the_answer_off() {
+    let world = site();
+    let big = File::create(world.path("site/big")).unwrap();
+    big.set_len(1_000_000_000).unwrap();
+    let mut server = Server::start(&world, "serve --files site http://127.0.0.1:0");
+    let mut stream = server.connect();
+    stream.write_all(GET_BIG).unwrap();
+    read_some(&mut stream, 100_000);
+    big.set_len(500_000).unwrap();
+    let (rest, _) = read_all(&mut stream);
+    assert!(rest.len() < 900_000_000, "{} bytes", rest.len());
+    let line = server.hears("shorter");
+    assert!(line.contains("GET /big for 127.0.0.1:"), "{line}");
+    server.end_quietly();
 }

@@ -1,17 +1,21 @@
 //! A connected socket as hyper takes it, and the clock that hyper is given.
 //! Knows nothing of HTTP.
 
+use super::files::answer::Stretch;
 use crate::stage::net::tls::Session;
 use crate::stage::net::wire::Wire;
 use hyper::rt::{Read, ReadBufCursor, Sleep, Timer, Write};
+use nix::errno::Errno;
+use nix::sys::sendfile::sendfile;
 use std::cell::RefCell;
 use std::future::Future;
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::FileExt;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
-use tokio::io::AsyncWrite;
+use tokio::io::{AsyncWrite, Interest};
 use tokio::net::TcpStream;
 
 /// So much is read at once.
@@ -170,6 +174,48 @@ impl Write for WireIo {
         ready!(self.as_mut().poll_flush(task))?;
         Pin::new(&mut self.stream).poll_shutdown(task)
     }
+}
+
+impl WireIo {
+    /// Has the system send a stretch of a file; how much it sent. Not for a wire under TLS.
+    ///
+    /// # Errors
+    /// Those of the socket and of the file; `UnexpectedEof` when the file has become shorter.
+    pub(in crate::stage) fn poll_send(
+        &self,
+        task: &mut Context<'_>,
+        stretch: &Stretch,
+    ) -> Poll<io::Result<usize>> {
+        let length = usize::try_from(stretch.length_bytes).unwrap_or(usize::MAX);
+        let mut offset = i64::try_from(stretch.offset_bytes).map_err(|_| Errno::EOVERFLOW)?;
+        let send = || Ok(sendfile(self.stream.as_fd(), &*stretch.file, Some(&mut offset), length)?);
+        let mut send = send;
+        let sent = ready!(self.poll_writable(task, || self.stream.try_io(Interest::WRITABLE, &mut send)));
+        Poll::Ready(match sent {
+            Ok(0) => Err(shortened()),
+            Err(error) if error.raw_os_error() == Some(Errno::EINVAL as i32) => {
+                ready!(self.poll_copy(task, stretch))
+            }
+            sent => sent,
+        })
+    }
+
+    /// The same by way of memory, for a file that the system does not send.
+    fn poll_copy(&self, task: &mut Context<'_>, stretch: &Stretch) -> Poll<io::Result<usize>> {
+        SCRATCH.with_borrow_mut(|scratch| {
+            scratch.resize(READ_BYTES, 0);
+            let length = usize::try_from(stretch.length_bytes).unwrap_or(usize::MAX).min(READ_BYTES);
+            let count = stretch.file.read_at(&mut scratch[..length], stretch.offset_bytes)?;
+            if count == 0 {
+                return Poll::Ready(Err(shortened()));
+            }
+            self.poll_writable(task, || self.stream.try_write(&scratch[..count]))
+        })
+    }
+}
+
+fn shortened() -> io::Error {
+    io::Error::new(io::ErrorKind::UnexpectedEof, "the file has become shorter while it was sent")
 }
 
 /// The runtime's clock, for hyper's time limits.

@@ -5,7 +5,6 @@ pub(in crate::stage) mod answer;
 #[cfg(test)]
 mod attacks;
 mod beneath;
-pub(in crate::stage) mod body;
 mod conditions;
 pub(in crate::stage) mod directory;
 mod kind;

@@ -3,17 +3,20 @@
 
 use super::Site;
 use super::errand::Errand;
+use super::lending::Lending;
 use super::socket::Upgrade;
 use crate::stage::http_engine::io::WireIo;
+use crate::stage::outside::stream::reason;
 use crate::stage::server::door::Seat;
 use crate::units;
 use nix::libc::POLLRDHUP;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::cell::{Cell, RefCell};
+use std::io;
 use std::os::fd::BorrowedFd;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
-use std::task::{Context, Waker};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 /// How long the head of a request may take from its first byte, and the first of a connection from its beginning.
@@ -63,6 +66,8 @@ pub(super) struct Guest {
     order: Cell<Order>,
     waker: RefCell<Option<Waker>>,
     io: RefCell<Weak<RefCell<WireIo>>>,
+    /// What is sent of files.
+    pub(super) lending: Lending,
 }
 
 /// Something that goes on for a request. Dropped, it does no more.
@@ -107,6 +112,7 @@ impl Guest {
             order: Cell::new(order),
             waker: RefCell::default(),
             io: RefCell::default(),
+            lending: Lending::default(),
         }
     }
 
@@ -178,6 +184,23 @@ impl Guest {
         self.is_full.set(false);
         if self.is_idle() && !self.is_speaking.get() {
             self.since_nanos.set(self.now_nanos());
+        }
+    }
+
+    /// A part of a file was sent, or could not be.
+    pub(super) fn sent(&self, sent: &Poll<io::Result<usize>>) {
+        match sent {
+            Poll::Ready(Ok(count)) => {
+                self.lending.sent(*count);
+                self.site.template.gauge().wrote(*count as u64);
+            }
+            // A peer that has left wants no more, and that is no failure of ours.
+            Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                if let Some(errand) = &*self.errand.borrow() {
+                    errand.fails(&reason(error));
+                }
+            }
+            Poll::Ready(Err(_)) | Poll::Pending => {}
         }
     }
 

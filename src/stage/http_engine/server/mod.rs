@@ -8,6 +8,7 @@ mod converse;
 mod errand;
 mod guest;
 mod hall;
+mod lending;
 mod request;
 mod response;
 pub(in crate::stage) mod screen;

@@ -3,12 +3,12 @@
 
 use super::errand::Errand;
 use super::guest::{Busy, Guest};
+use super::lending::{LENT_BYTES, stand_in};
 use crate::flow::{Chunk, Inlet, Medium};
 use crate::stage::contract::{Body, Context};
 use crate::stage::fault::ReaderGone;
 use crate::stage::http_engine::bridge::{Receiver, Sender};
-use crate::stage::http_engine::files::body::FileBody;
-use crate::stage::outside::stream::reason;
+use crate::stage::http_engine::files::answer::Stretch;
 use crate::stage::serving::Served;
 use bytes::{Buf, Bytes};
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
@@ -37,7 +37,8 @@ pub(super) enum Content {
 
 /// A file on its way.
 pub(super) struct Lent {
-    body: FileBody,
+    /// What is left of it.
+    left: Stretch,
     guest: Rc<Guest>,
     errand: Arc<Errand>,
     _busy: Busy,
@@ -46,25 +47,26 @@ pub(super) struct Lent {
 
 impl Lent {
     pub(super) fn new(
-        body: FileBody,
+        left: Stretch,
         guest: &Rc<Guest>,
         busy: Busy,
         errand: &Arc<Errand>,
         place: OwnedSemaphorePermit,
     ) -> Lent {
         guest.site.template.gauge().run_begins();
-        Lent { body, guest: Rc::clone(guest), errand: Arc::clone(errand), _busy: busy, _place: place }
+        Lent { left, guest: Rc::clone(guest), errand: Arc::clone(errand), _busy: busy, _place: place }
     }
 
-    fn poll_next(&mut self, task: &mut task::Context<'_>) -> Poll<Option<Result<Bytes, BrokenOff>>> {
-        match ready!(Pin::new(&mut self.body).poll_frame(task)) {
-            Some(Ok(frame)) => Poll::Ready(frame.into_data().ok().map(Ok)),
-            Some(Err(error)) => {
-                self.errand.fails(&reason(&error));
-                Poll::Ready(Some(Err(BrokenOff)))
-            }
-            None => Poll::Ready(None),
+    /// The next of it, lent to the connection.
+    fn next(&mut self) -> Option<usize> {
+        let length = usize::try_from(self.left.length_bytes).unwrap_or(usize::MAX).min(LENT_BYTES);
+        if length == 0 {
+            return None;
         }
+        self.guest.lending.lend(Stretch { length_bytes: length as u64, ..self.left.clone() });
+        self.left.offset_bytes += length as u64;
+        self.left.length_bytes -= length as u64;
+        Some(length)
     }
 }
 
@@ -79,17 +81,23 @@ impl Drop for Lent {
 pub(super) enum Portion {
     Chunk(Chunk),
     Bytes(Bytes),
+    /// So many bytes of a file that is lent.
+    StandIn(usize),
 }
 
 impl Buf for Portion {
     fn remaining(&self) -> usize {
-        self.chunk().len()
+        match self {
+            Portion::StandIn(length) => *length,
+            held => held.chunk().len(),
+        }
     }
 
     fn chunk(&self) -> &[u8] {
         match self {
             Portion::Chunk(chunk) => chunk,
             Portion::Bytes(bytes) => bytes,
+            Portion::StandIn(length) => stand_in(*length),
         }
     }
 
@@ -97,6 +105,7 @@ impl Buf for Portion {
         match self {
             Portion::Chunk(chunk) => chunk.advance(count),
             Portion::Bytes(bytes) => bytes.advance(count),
+            Portion::StandIn(length) => *length -= count,
         }
     }
 }
@@ -187,13 +196,7 @@ impl HttpBody for Content {
                 }
                 next.map(|next| next.map(Portion::Chunk))
             }
-            Content::File(lent) => {
-                let next = ready!(lent.poll_next(task));
-                if let Some(Ok(bytes)) = &next {
-                    lent.guest.site.template.gauge().wrote(bytes.len() as u64);
-                }
-                next.map(|next| next.map(Portion::Bytes))
-            }
+            Content::File(lent) => lent.next().map(|length| Ok(Portion::StandIn(length))),
         };
         if !matches!((&*self, &next), (Content::Run(_) | Content::File(_), Some(Ok(_)))) {
             *self = Content::Over;
@@ -209,7 +212,7 @@ impl HttpBody for Content {
         match self {
             Content::Over => SizeHint::with_exact(0),
             Content::Text { text } => SizeHint::with_exact(text.len() as u64),
-            Content::File(lent) => lent.body.size_hint(),
+            Content::File(lent) => SizeHint::with_exact(lent.left.length_bytes),
             Content::Run(output) => output.announced_bytes.map_or_else(SizeHint::new, SizeHint::with_exact),
         }
     }

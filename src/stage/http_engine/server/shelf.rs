@@ -10,7 +10,6 @@ use crate::flow::{Medium, Outlet};
 use crate::stage::contract::{Body, Context};
 use crate::stage::fault::Fault;
 use crate::stage::http_engine::files::answer::{Answer, Content as Found, Stretch};
-use crate::stage::http_engine::files::body::FileBody;
 use crate::stage::http_engine::files::directory::Directory;
 use crate::stage::outside::stream::reason;
 use bytes::Bytes;
@@ -33,7 +32,7 @@ pub(super) fn lend(
     place: OwnedSemaphorePermit,
 ) -> Response<Content> {
     plain(directory.answer(head), |stretch| {
-        Content::File(Box::new(Lent::new(FileBody::new(stretch), guest, busy, errand, place)))
+        Content::File(Box::new(Lent::new(stretch, guest, busy, errand, place)))
     })
 }
 

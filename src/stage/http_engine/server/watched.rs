@@ -2,6 +2,7 @@
 //! Knows nothing of what follows from it.
 
 use super::guest::Guest;
+use super::lending::Next;
 use crate::stage::http_engine::io::WireIo;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use std::cell::RefCell;
@@ -48,8 +49,7 @@ impl Read for Watched {
 
 impl Write for Watched {
     fn poll_write(self: Pin<&mut Self>, task: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut *self.io.borrow_mut()).poll_write(task, bytes);
-        self.note(written)
+        self.poll_write_vectored(task, &[IoSlice::new(bytes)])
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -61,7 +61,15 @@ impl Write for Watched {
         task: &mut Context<'_>,
         pieces: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut *self.io.borrow_mut()).poll_write_vectored(task, pieces);
+        let mut io = self.io.borrow_mut();
+        let written = match self.guest.lending.next(pieces) {
+            Next::Pieces(count) => Pin::new(&mut *io).poll_write_vectored(task, &pieces[..count]),
+            Next::File(stretch) => {
+                let sent = io.poll_send(task, &stretch);
+                self.guest.sent(&sent);
+                sent
+            }
+        };
         self.note(written)
     }
 
