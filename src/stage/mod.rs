@@ -51,7 +51,6 @@ mod hex;
 #[cfg(any(feature = "xz", feature = "zstd"))]
 mod hired;
 #[cfg(feature = "web")]
-#[allow(dead_code)]
 mod http_engine;
 mod inflate;
 mod level;

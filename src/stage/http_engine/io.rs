@@ -1,20 +1,18 @@
-//! A connected socket as hyper takes it, and the clock that hyper is given.
+//! A connected socket as hyper takes it.
 //! Knows nothing of HTTP.
 
 use super::files::answer::Stretch;
 use crate::stage::net::tls::Session;
 use crate::stage::net::wire::Wire;
-use hyper::rt::{Read, ReadBufCursor, Sleep, Timer, Write};
+use hyper::rt::{Read, ReadBufCursor, Write};
 use nix::errno::Errno;
 use nix::sys::sendfile::sendfile;
 use std::cell::RefCell;
-use std::future::Future;
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::FileExt;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::time::{Duration, Instant};
 use tokio::io::{AsyncWrite, Interest};
 use tokio::net::TcpStream;
 
@@ -54,11 +52,6 @@ impl WireIo {
             Some(session) => wire.secured(session),
             None => wire,
         })
-    }
-
-    /// How messages call the peer.
-    pub(in crate::stage) fn name(&self) -> &str {
-        &self.name
     }
 
     /// What is below, to look at.
@@ -216,30 +209,4 @@ impl WireIo {
 
 fn shortened() -> io::Error {
     io::Error::new(io::ErrorKind::UnexpectedEof, "the file has become shorter while it was sent")
-}
-
-/// The runtime's clock, for hyper's time limits.
-#[derive(Debug, Clone, Copy)]
-pub(in crate::stage) struct RuntimeTimer;
-
-struct RuntimeSleep(Pin<Box<tokio::time::Sleep>>);
-
-impl Future for RuntimeSleep {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<()> {
-        self.0.as_mut().poll(task)
-    }
-}
-
-impl Sleep for RuntimeSleep {}
-
-impl Timer for RuntimeTimer {
-    fn sleep(&self, time: Duration) -> Pin<Box<dyn Sleep>> {
-        Box::pin(RuntimeSleep(Box::pin(tokio::time::sleep(time))))
-    }
-
-    fn sleep_until(&self, deadline: Instant) -> Pin<Box<dyn Sleep>> {
-        Box::pin(RuntimeSleep(Box::pin(tokio::time::sleep_until(deadline.into()))))
-    }
 }
