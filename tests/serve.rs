@@ -159,6 +159,18 @@ fn a_silent_peer_is_ended_and_one_that_stirs_either_way_is_not() {
 }
 
 #[test]
+fn a_run_that_stalls_is_given_up_and_the_server_is_not() {
+    let world = World::new();
+    let chain = "serve tcp://127.0.0.1:0 { upper }";
+    let mut server = Server::with(&world, chain, &["--stall-timeout=400ms"]);
+    let mut stream = server.connect();
+    assert!(!read_all(&mut stream).1, "an end that is none");
+    assert!(server.hears("--stall-timeout").contains(": no byte moved for the time of"));
+    assert_eq!(converse(&server, b"and on"), (b"AND ON".to_vec(), true));
+    server.end_quietly();
+}
+
+#[test]
 fn the_first_signal_closes_the_door_and_lets_those_inside_finish() {
     let world = World::new();
     let server = Server::start(&world, "serve tcp://127.0.0.1:0 { upper }");
@@ -200,11 +212,12 @@ fn the_second_signal_ends_everything_at_once() {
 #[test]
 fn when_the_grace_is_over_those_inside_are_given_up() {
     let world = World::new();
-    let server = Server::start(&world, "serve tcp://127.0.0.1:0 --grace 300ms { upper }");
+    let mut server = Server::start(&world, "serve tcp://127.0.0.1:0 --grace 1500ms { upper }");
     let mut stream = server.connect();
     stream.write_all(b"a").unwrap();
     assert_eq!(read_some(&mut stream, 1), b"A");
     server.signal(Signal::SIGTERM);
+    server.hears("1 connection may finish within ");
     assert!(!read_all(&mut stream).1, "an end that is none");
     server.ended_quietly(0);
 }

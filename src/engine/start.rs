@@ -38,11 +38,7 @@ pub struct Settings {
 /// A report, if something could not be opened: no byte has moved, and nothing is left.
 pub fn start<'a>(plan: Plan, process: &'a Process, settings: &Settings) -> Result<Running<'a>, Box<Report>> {
     let workers = Workers::new(settings.threads);
-    // The runs of a server are watched, not the server: it may have nothing to do for long.
-    let is_server = plan.stages.iter().any(|planned| planned.role() == Role::Server);
-    let settings =
-        Settings { stall_timeout: settings.stall_timeout.filter(|_| !is_server), ..settings.clone() };
-    begin(plan, Master::Process(process), &settings, &workers, None)
+    begin(plan, Master::Process(process), settings, &workers, None)
 }
 
 /// The same for any run: with whom it obeys, its workers, and what stands for its standard streams.
@@ -100,8 +96,9 @@ pub(super) fn begin<'a>(
         ready.push((body, loose.main));
     }
 
-    let mut running =
-        Running::new(Arc::clone(&shared), master, scopes, holdings, hearer, settings.stall_timeout);
+    // The runs of a server are watched, not the server: it may have nothing to do for long.
+    let stall_timeout = settings.stall_timeout.filter(|_| !is_server);
+    let mut running = Running::new(Arc::clone(&shared), master, scopes, holdings, hearer, stall_timeout);
     for (stage, (body, ends)) in ready.into_iter().enumerate() {
         let place = Place { stage, input_name: input_name.clone() };
         match spawn(place, body, ends, &shared, workers, teller.clone()) {

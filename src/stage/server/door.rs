@@ -9,6 +9,7 @@ use crate::stage::net::listen::Listener;
 use crate::stage::net::wire::Wire;
 use crate::stage::outside::stream::reason;
 use crate::stage::serving::Orders;
+use crate::units;
 use nix::errno::Errno;
 use nix::poll::PollFlags;
 use nix::sys::eventfd::{EfdFlags, EventFd};
@@ -21,6 +22,9 @@ use std::time::{Duration, Instant};
 
 /// When the system has no descriptor left, it is asked again after this time.
 const SCARCITY_INTERVAL: Duration = Duration::from_millis(100);
+
+/// Who waits longer than this for the server to end is told why.
+const SILENT_TIME: Duration = Duration::from_millis(500);
 
 /// How long connections that are given up may take.
 const GIVING_UP: Duration = Duration::from_secs(1);
@@ -131,20 +135,32 @@ pub(in crate::stage) fn see_out(
 ) -> io::Result<()> {
     orders.ending.ring();
     let until = Instant::now() + grace;
-    let waited = loop {
-        let left = until.saturating_duration_since(Instant::now());
-        if room.taken() == 0 || left.is_zero() {
-            break Ok(());
-        }
-        let _ = room.left.read();
-        if room.taken() > 0
-            && let Err(error) = context.ready_within(room.left.as_fd(), PollFlags::POLLIN, left)
-        {
-            break Err(error);
-        }
-    };
+    let mut waited = wait_outside(room, until.min(Instant::now() + SILENT_TIME), context);
+    let left = until.saturating_duration_since(Instant::now());
+    if waited.is_ok() && room.taken() > 0 && !left.is_zero() {
+        let (inside, left) = (room.taken(), units::whole_seconds(left));
+        let connections = if inside == 1 { "1 connection" } else { &format!("{inside} connections") };
+        context.remark(format!(
+            "{connections} may finish within {left}; a second signal ends everything at once"
+        ));
+        waited = wait_outside(room, until, context);
+    }
     turn_out(room, orders);
     waited
+}
+
+/// Returns when nobody is inside any more, or at `until`.
+fn wait_outside(room: &Room, until: Instant, context: &Context) -> io::Result<()> {
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        if room.taken() == 0 || left.is_zero() {
+            return Ok(());
+        }
+        let _ = room.left.read();
+        if room.taken() > 0 {
+            context.ready_within(room.left.as_fd(), PollFlags::POLLIN, left)?;
+        }
+    }
 }
 
 /// Has those inside give up, and waits for them, but not for long.
