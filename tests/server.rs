@@ -144,6 +144,14 @@ impl Server {
     }
 }
 
+/// Has the system allow this process as many connections as tests with a thousand clients have.
+#[cfg(feature = "web")]
+pub fn allow_many_connections() {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+    setrlimit(Resource::RLIMIT_NOFILE, hard.min(8192).max(soft), hard).unwrap();
+}
+
 impl Drop for Server {
     fn drop(&mut self) {
         self.child.kill().ok();

@@ -39,7 +39,7 @@ use tokio::sync::Semaphore;
 use tokio::task::LocalSet;
 
 /// So many connections may be open at least, whatever is served at once: most of them are silent at any time.
-const CONNECTIONS_MIN: usize = 1024;
+const CONNECTIONS_MIN: usize = 1280;
 
 /// So many may be open for each request that may be served at once.
 const CONNECTIONS_EACH: usize = 4;
