@@ -16,13 +16,13 @@ fn ask(server: &Server, request: impl AsRef<[u8]>) -> String {
     String::from_utf8_lossy(&read_all(&mut stream).0).into_owned()
 }
 
-/// A normal client is served, at once.
+/// A normal client is served before those that dawdle have to go, after 10 seconds.
 #[track_caller]
 fn assert_serves(server: &Server) {
     let begun = Instant::now();
     let told = ask(server, GET);
     assert!(told.starts_with("HTTP/1.1 200"), "{told}");
-    assert!(begun.elapsed() < Duration::from_secs(1), "it took {:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(8), "it took {:?}", begun.elapsed());
 }
 
 #[test]

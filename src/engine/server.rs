@@ -101,7 +101,8 @@ impl Runs {
         let total_bytes = total_bytes(&plan, ends.stdin_bytes);
         let output_bytes = output_bytes(&plan, total_bytes);
         let stdout = Some((ends.stdout)(output_bytes));
-        let given = GivenEnds { stdin: Some(ends.stdin), stdout, reader: ends.reader };
+        let (takes_extents, reader) = (ends.takes_extents, ends.reader);
+        let given = GivenEnds { stdin: Some(ends.stdin), stdout, takes_extents, reader };
         let master = Master::Server { clock: &self.clock, umask: self.umask, orders };
         let settings = Settings { total_bytes, ..self.settings.clone() };
         let report = match begin(plan, master, &settings, &self.workers, Some(given)) {

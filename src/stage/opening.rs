@@ -37,6 +37,8 @@ pub struct GivenEnds {
     pub stdin: Option<Body>,
     /// A [`Body::Sink`].
     pub stdout: Option<Body>,
+    /// Whether that takes stretches of files.
+    pub takes_extents: bool,
     /// What tells, by an error or a hang-up, that nobody wants more of it.
     pub reader: Option<OwnedFd>,
 }
@@ -127,6 +129,7 @@ impl<'a> Opening<'a> {
         if ends.stdin.is_some() {
             self.registered.streams.extend(ends.reader.take());
         }
+        self.registered.takes_extents |= ends.takes_extents;
         ends.stdout.take()
     }
 

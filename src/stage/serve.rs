@@ -157,7 +157,10 @@ impl Stage for Serve {
         #[cfg(feature = "web")]
         let work = self.work(template.has_chain())?;
         let listener = self.listen()?;
-        let (wanted, allowed) = (self.connections_max(), places_allowed());
+        let places = places_allowed();
+        // Connections that live together are mostly idle, and take a descriptor each; those of their requests are counted already.
+        let allowed = if matches!(self.place, Place::Tcp(_) | Place::Unix(_)) { places } else { usize::MAX };
+        let wanted = self.connections_max();
         let room = Room::new(wanted.min(allowed))?;
         let orders = Orders::new()?;
         let patience = Some(self.timeout).filter(|time| !time.is_zero());

@@ -32,6 +32,8 @@ pub struct Ends {
     /// What the chain's `stdout` is, a [`Body::Sink`], when it will be given so many bytes, as far as that is known. Dropped, if
     /// the chain has none.
     pub stdout: Box<dyn FnOnce(Option<u64>) -> Body + Send>,
+    /// Whether that takes stretches of files, to have them moved by the system.
+    pub takes_extents: bool,
     /// What tells, by an error or a hang-up (poll(2)), that the peer wants no more.
     pub reader: Option<OwnedFd>,
 }

@@ -56,6 +56,7 @@ impl House {
             stdin,
             stdin_bytes: None,
             stdout: Box::new(move |_| stdout),
+            takes_extents: true,
             reader: line.wire.as_fd().try_clone_to_owned().ok(),
         };
         match self.template.run(ends, &self.orders, &mut |saying| self.tell(&name, saying)) {

@@ -124,6 +124,7 @@ fn begin(
             }
             stdout(sender, name)
         }),
+        takes_extents: false,
         reader: Some(writer),
     };
     let (site, seat, errand_of_run) = (Arc::clone(&guest.site), Arc::clone(&guest.seat), Arc::clone(errand));

@@ -111,6 +111,7 @@ fn begin(
         }),
         stdin_bytes: None,
         stdout: Box::new(move |_| stdout),
+        takes_extents: false,
         reader: Some(writer),
     };
     let (site, seat, errand) = (Arc::clone(&guest.site), Arc::clone(&guest.seat), Arc::clone(errand));
