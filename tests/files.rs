@@ -443,7 +443,8 @@ fn an_owner_that_cannot_be_kept_takes_setuid_with_it() {
     fs::set_permissions(world.directory(), Permissions::from_mode(0o777)).unwrap();
     fs::set_permissions(world.path("in"), Permissions::from_mode(0o6775)).unwrap();
     let program = world.path("weir");
-    fs::copy(weir(), &program).unwrap();
+    // Not by this process: a program that is open for writing cannot be run, and a child of another test may still have it open.
+    assert!(Command::new("cp").arg(weir()).arg(&program).status().unwrap().success());
     let mut command = Command::new(&program);
     command.arg("read in | write --preserve out").current_dir(world.directory()).uid(65534).gid(65534);
     let output = command.stdin(Stdio::null()).output().unwrap();

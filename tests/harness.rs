@@ -4,7 +4,6 @@
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::Write;
-use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -47,8 +46,10 @@ impl World {
     pub fn ssh_stand_in(&self) -> PathBuf {
         let path = self.path("ssh-stand-in");
         let script = "#!/bin/sh\nwhile [ \"$1\" != -- ]; do shift; done\nshift 2\nexec sh -c \"$*\"\n";
-        fs::write(&path, script).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        // Not by this process: what is open for writing cannot be run, and a child of another test may still have it open.
+        let mut write = Command::new("sh");
+        write.args(["-c", "printf %s \"$1\" >\"$2\" && chmod 755 \"$2\"", "sh", script]).arg(&path);
+        assert!(write.status().unwrap().success());
         path
     }
 
