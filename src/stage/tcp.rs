@@ -48,6 +48,7 @@ pub(super) const ENTRY: Entry = Entry {
     parse,
     shown: &[
         "tcp example.org:7",
+        #[cfg(feature = "web")]
         "read backup.tar | tcp --tls backup.example.org:7000 | discard",
         "tcp --listen :7000 | write received",
     ],
