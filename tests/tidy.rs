@@ -151,6 +151,7 @@ fn foreign_crates_stay_in_their_places() {
 #[test]
 fn the_top_level_holds_what_it_should_and_nothing_else() {
     let expected = [
+        ".cargo",
         ".ci",
         ".git",
         ".gitignore",
