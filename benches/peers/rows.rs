@@ -1,8 +1,9 @@
 //! The comparisons: what is run, beside what, and what the ratio ought to be.
 //! Knows nothing of how a comparison is made.
 //!
-//! In a command, as bash runs it, `$T` is the text, `$M` the first part of it, `$B` the binaries, `$R` the random bytes, `$O` the
-//! output, `$D` a directory on disk, `$S` one in memory, which holds copies of all corpora and what was made of them.
+//! In a command, as bash runs it, `$T` is the text, `$M` the first part of it, `$G` a GiB of it, `$B` the binaries, `$R` the random
+//! bytes, `$O` the output, `$D` a directory on disk, `$S` one in memory, which holds copies of texts and what was made of them.
+//! What only moves bytes is given the GiB: of less, the time to start processes would be compared.
 
 /// One comparison.
 pub(crate) struct Row {
@@ -138,14 +139,14 @@ const FILES: &str = "exec weir --progress never 'serve --files $S http://127.0.0
 
 /// All of them, in the order of the table.
 pub(crate) const ROWS: &[Row] = &[
-    row("copy-disk-cat", "copy, disk", "weir 'read $T | write $O'", "cat $T >$O", &CAT, 1.25).on_disk(),
-    row("copy-disk-cp", "copy, disk", "weir 'read $T | write $O'", "cp $T $O", &CP, 1.4).on_disk(),
-    row("copy-memory-cat", "copy, tmpfs", "weir 'read $S/text | write $O'", "cat $S/text >$O", &CAT, 1.2),
+    row("copy-disk-cat", "copy, disk", "weir 'read $G | write $O'", "cat $G >$O", &CAT, 1.25).on_disk(),
+    row("copy-disk-cp", "copy, disk", "weir 'read $G | write $O'", "cp $G $O", &CP, 1.4).on_disk(),
+    row("copy-memory-cat", "copy, tmpfs", "weir 'read $S/long | write $O'", "cat $S/long >$O", &CAT, 1.2),
     row(
         "file-to-pipe",
         "file → pipe",
-        "weir 'read $T' | cat >/dev/null",
-        "pv -q $T | cat >/dev/null",
+        "weir 'read $G' | cat >/dev/null",
+        "pv -q $G | cat >/dev/null",
         &PV,
         3.5,
     )
@@ -153,8 +154,8 @@ pub(crate) const ROWS: &[Row] = &[
     row(
         "middle-of-a-pipe",
         "middle of a pipe",
-        "cat $T | weir pass | cat >/dev/null",
-        "cat $T | dd bs=256k status=none | cat >/dev/null",
+        "cat $G | weir pass | cat >/dev/null",
+        "cat $G | dd bs=256k status=none | cat >/dev/null",
         &DD,
         1.35,
     )
@@ -162,8 +163,8 @@ pub(crate) const ROWS: &[Row] = &[
     row(
         "pipe-to-null",
         "pipe → null",
-        "cat $T | weir stdin >/dev/null",
-        "cat $T | pv -q >/dev/null",
+        "cat $G | weir stdin >/dev/null",
+        "cat $G | pv -q >/dev/null",
         &PV,
         2.0,
     )
@@ -331,16 +332,16 @@ pub(crate) const ROWS: &[Row] = &[
     row(
         "upper-memory",
         "upper --ascii, tmpfs",
-        "weir 'read $S/text | upper --ascii | write $O'",
-        "tr a-z A-Z <$S/text >$O",
+        "weir 'read $S/long | upper --ascii | write $O'",
+        "tr a-z A-Z <$S/long >$O",
         &TR,
         3.0,
     ),
     row(
         "upper-disk",
         "upper --ascii, disk",
-        "weir 'read $T | upper --ascii | write $O'",
-        "tr a-z A-Z <$T >$O",
+        "weir 'read $G | upper --ascii | write $O'",
+        "tr a-z A-Z <$G >$O",
         &TR,
         6.0,
     )
