@@ -49,7 +49,7 @@ pub(super) fn begin<'a>(
     workers: &Workers,
     mut ends: Option<GivenEnds>,
 ) -> Result<Running<'a>, Box<Report>> {
-    let scheme = Arc::new(plan.scheme(settings.total_bytes, workers.threads_max()));
+    let scheme = Arc::new(plan.scheme(settings.total_bytes, settings.threads));
     let scopes = wiring::scopes(&plan);
     let input_name = input_name(&plan);
     let wired = wiring::wire(&plan, &master, Arc::clone(&scheme));

@@ -2,10 +2,18 @@
 //! Knows nothing of who reads them; a reading never makes the data path wait.
 
 use super::reading::{LinkReading, ServerReading, StageReading};
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::{TimeVal, TimeValLike};
+use nix::time::{ClockId, clock_gettime};
+use nix::unistd::gettid;
 use std::fs::File;
 use std::io::Read;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering, fence};
 use std::time::Duration;
+
+/// A thread that lived shorter is not asked how long it was queued for a core: that takes longer than all that a tiny chain
+/// does, and nothing is judged of so short a time.
+const QUEUED_MATTERS_NANOS: u64 = 20_000_000;
 
 /// One kind of waiting on a link: how often, how long, and whether it goes on now.
 ///
@@ -211,13 +219,14 @@ pub struct StageGauge {
 impl StageGauge {
     /// The stage's own thread begins; called on it.
     pub fn start(&self, now_nanos: u64) {
-        self.thread.store(u64::from(nix::unistd::gettid().as_raw().unsigned_abs()), Ordering::Relaxed);
+        self.thread.store(u64::from(gettid().as_raw().unsigned_abs()), Ordering::Relaxed);
         self.started_nanos.store(now_nanos, Ordering::Release);
     }
 
     /// The stage's own thread ends; called on it, since the kernel's account of a thread goes with it.
     pub fn end(&self, now_nanos: u64) {
-        let account = Account::of_thread(self.thread.load(Ordering::Relaxed)).unwrap_or_default();
+        let lived_nanos = now_nanos.saturating_sub(self.started_nanos.load(Ordering::Relaxed));
+        let account = Account::of_this_thread(lived_nanos).unwrap_or_default();
         self.on_core_nanos.store(account.on_core_nanos, Ordering::Relaxed);
         self.queued_nanos.store(account.queued_nanos, Ordering::Relaxed);
         self.system_nanos.store(account.system_nanos, Ordering::Relaxed);
@@ -360,6 +369,20 @@ struct Account {
 }
 
 impl Account {
+    /// Of the calling thread, which ends and has lived so long.
+    fn of_this_thread(lived_nanos: u64) -> Option<Account> {
+        let thread = u64::from(gettid().as_raw().unsigned_abs());
+        if lived_nanos >= QUEUED_MATTERS_NANOS {
+            return Account::of_thread(thread);
+        }
+        let time = clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).ok()?;
+        let on_core_nanos = u64::try_from(time.num_nanoseconds()).unwrap_or(0);
+        let usage = getrusage(UsageWho::RUSAGE_THREAD).ok()?;
+        let micros = |time: TimeVal| u64::try_from(time.num_microseconds()).unwrap_or(0);
+        let (user, system) = (micros(usage.user_time()), micros(usage.system_time()));
+        Some(Account { on_core_nanos, queued_nanos: 0, system_nanos: share(on_core_nanos, system, user) })
+    }
+
     /// Reads `schedstat` (time on a core, time queued for one: proc(5)) and `stat` (of which in the system) of a
     /// thread of this process. `None` where the kernel does not tell or the thread is gone.
     fn of_thread(thread: u64) -> Option<Account> {
@@ -373,10 +396,14 @@ impl Account {
         let mut ticks = stat.rsplit(')').next()?.split_ascii_whitespace().skip(11);
         let mut next = || ticks.next()?.parse::<u64>().ok();
         let (user, system) = (next()?, next()?);
-        // Ticks are coarse; only their proportion is used.
-        let share = if user + system == 0 { 0.0 } else { system as f64 / (user + system) as f64 };
-        Some(Account { on_core_nanos, queued_nanos, system_nanos: (on_core_nanos as f64 * share) as u64 })
+        Some(Account { on_core_nanos, queued_nanos, system_nanos: share(on_core_nanos, system, user) })
     }
+}
+
+/// The part of `nanos` that was spent in the system. Ticks are coarse: only their proportion is used.
+fn share(nanos: u64, system: u64, user: u64) -> u64 {
+    let share = if user + system == 0 { 0.0 } else { system as f64 / (user + system) as f64 };
+    (nanos as f64 * share) as u64
 }
 
 fn text_of<'a>(path: &str, buffer: &'a mut [u8]) -> Option<&'a str> {

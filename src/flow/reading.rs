@@ -13,8 +13,8 @@ pub struct Scheme {
     pub links: Vec<LinkInfo>,
     /// How many bytes the first source will give, when that is known.
     pub total_bytes: Option<u64>,
-    /// How many cores the run may use at once (`-T`); 0 when that is not known.
-    pub cores: usize,
+    /// How many threads compute at once (`-T`); 0 is as many as there are cores.
+    pub threads: usize,
 }
 
 /// A stage, as people know it.

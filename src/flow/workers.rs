@@ -8,7 +8,7 @@ use super::gauge::StageGauge;
 use std::any::Any;
 use std::collections::VecDeque;
 use std::panic::{self, AssertUnwindSafe};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::Instant;
 
@@ -25,6 +25,7 @@ pub struct Workers {
 struct Shared {
     state: Mutex<State>,
     work: Condvar,
+    /// 0 is as many as there are cores.
     threads_max: usize,
 }
 
@@ -65,21 +66,19 @@ impl Shared {
 impl Workers {
     /// A pool of at most `threads_max` threads, none of them started yet; 0 is as many as there are cores.
     pub fn new(threads_max: usize) -> Self {
-        let cores = || thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        let threads_max = if threads_max == 0 { cores() } else { threads_max };
         let shared = Arc::new(Shared { state: Mutex::default(), work: Condvar::new(), threads_max });
         Workers { _handle: Arc::new(Handle(Arc::clone(&shared))), shared }
     }
 
     /// The most threads it uses.
     pub fn threads_max(&self) -> usize {
-        self.shared.threads_max
+        threads(self.shared.threads_max)
     }
 
     fn run(&self, job: Job) {
         let mut state = self.shared.lock();
         state.jobs.push_back(job);
-        if state.idle < state.jobs.len() && state.threads < self.shared.threads_max {
+        if state.idle < state.jobs.len() && state.threads < self.threads_max() {
             let shared = Arc::clone(&self.shared);
             let started = thread::Builder::new().name("worker".to_owned()).spawn(move || work(&shared));
             if started.is_ok() {
@@ -96,6 +95,14 @@ impl Workers {
         drop(state);
         self.shared.work.notify_one();
     }
+}
+
+/// As many as `wanted`; for 0, as many as there are cores. These are counted once, and only if somebody asks: it takes the
+/// system half a dozen files, and most chains never want to know.
+pub fn threads(wanted: usize) -> usize {
+    static CORES: OnceLock<usize> = OnceLock::new();
+    let count = || thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    if wanted == 0 { *CORES.get_or_init(count) } else { wanted }
 }
 
 fn work(shared: &Shared) {

@@ -189,7 +189,7 @@ impl Plan {
     }
 
     /// What a run of it consists of, for those who show or judge it; `cores` is how many it may use at once.
-    pub fn scheme(&self, total_bytes: Option<u64>, cores: usize) -> Scheme {
+    pub fn scheme(&self, total_bytes: Option<u64>, threads: usize) -> Scheme {
         let stages = self.stages.iter().map(|planned| StageInfo {
             name: planned.name.to_string(),
             label: planned.label.clone(),
@@ -205,7 +205,7 @@ impl Plan {
             to: link.to,
             high_bytes: link.bounds.high_bytes as u64,
         });
-        Scheme { stages: stages.collect(), links: links.collect(), total_bytes, cores }
+        Scheme { stages: stages.collect(), links: links.collect(), total_bytes, threads }
     }
 
     /// How many bytes each stage takes from its link, as far as that is known when the source gives `total_bytes`;

@@ -52,7 +52,7 @@ pub(crate) fn tree(seconds: f64, parts: &[Part], links: &[(usize, usize)]) -> Re
     let episodes = |part: f64| Episodes { count: (part * 1000.0) as u64, nanos: nanos(part), since_nanos: 0 };
     let mut reading =
         Reading { at_nanos: START_NANOS + nanos(1.0), started_nanos: START_NANOS, ..Reading::default() };
-    let mut scheme = Scheme { cores: 2, ..Scheme::default() };
+    let mut scheme = Scheme { threads: 2, ..Scheme::default() };
     for (at, part) in parts.iter().enumerate() {
         let outputs: Vec<usize> = (0..links.len()).filter(|&link| links[link].0 == at).collect();
         scheme.stages.push(StageInfo {
