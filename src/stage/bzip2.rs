@@ -143,7 +143,9 @@ mod tests {
 
     /// Bytes none of which is followed by itself.
     fn without_runs(count: usize) -> Vec<u8> {
-        (0..count as u64).map(|index| (index * index * index >> 11) as u8 & 0x3e | index as u8 & 1).collect()
+        (0..count as u64)
+            .map(|index| ((index * index * index) >> 11) as u8 & 0x3e | index as u8 & 1)
+            .collect()
     }
 
     /// What the reference makes of the first stream, behind which nothing may stand.
