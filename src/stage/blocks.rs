@@ -26,7 +26,7 @@ pub(in crate::stage) trait Cutter<T> {
     /// Its own, which are passed up.
     fn fill(&mut self, available: &[u8], block: &mut Block<T>) -> io::Result<usize>;
 
-    /// Completes `block`, since no more comes. If another one has to follow it, it is asked again.
+    /// Completes `block`, since no more comes. Where it stands: unless it is the last, it is asked again, with the next.
     ///
     /// # Errors
     /// Its own, which are passed up.
@@ -73,7 +73,7 @@ pub(in crate::stage) enum Place {
 /// A block on its way to a worker and back. Its buffers come from blocks that are done with.
 #[derive(Debug, Default)]
 pub(in crate::stage) struct Block<T> {
-    /// What the cutter put into it: nothing only if the whole input is empty.
+    /// What the cutter put into it.
     pub(in crate::stage) input: Vec<u8>,
     /// The end of the block before.
     pub(in crate::stage) before: Vec<u8>,

@@ -2,12 +2,11 @@
 //! The coder of a block is the library's; what stands between blocks, and the checksum of a stream, are read here.
 //!
 //! Nothing in the format says how long a block is, but each begins with a mark of 48 bits, at any bit, and so does the end
-//! of a stream. So the input is cut where a mark seems to be, and a worker decodes what is between two of them.
-//! A cut may be false: the mark may be a part of a block's data, and the input may be made by somebody who
-//! wants that. But a block says itself where it ends, and a piece is taken only if that is the cut; so, from one piece to the
-//! next, every place that counts is the right one. Where a piece does not fit, the stage decodes the block itself, from all
-//! that is there, and goes on where it ends, or knows what is wrong. What comes out, and what is found wrong at which byte, depend on the
-//! input alone.
+//! of a stream. So the input is cut where a mark seems to be, and a worker decodes what is between two of them. A cut may be
+//! false: the mark may be a part of a block's data, and the input may be made by somebody who wants that. But a block says
+//! itself where it ends, and a piece is taken only if that is the cut; so, from one piece to the next, every place that counts
+//! is the right one. Where a piece does not fit, the stage itself decodes the block, from all that is there, and goes on where
+//! it ends, or knows what is wrong. What comes out, and what is found wrong at which byte, depend on the input alone.
 
 mod block;
 #[cfg(test)]
