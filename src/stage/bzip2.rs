@@ -1,25 +1,27 @@
-//! `bzip2`: compression to the bzip2 format, a stream for every block, side by side on the worker pool.
-//! What compresses a block is the library.
+//! `bzip2`: compression to the bzip2 format, one stream, its blocks coded side by side on the worker pool.
+//! What codes a block is the library.
 
-use super::blocks::{Block, Cut, work_on_blocks};
+use super::blocks::{Block, Cutter, Place, work_on_blocks};
 use super::contract::{Body, Entry, Example, Nature, Opening, Role, Stage};
-use super::level::Level;
-use bzip2::{Action, Compress, Compression, Status};
-use std::io::Write;
+use super::level;
+use pbz2_core::{
+    BlockSplitter, EncodedBlock, Error, InputBlock, Level, StreamAssembler, encode_block,
+    encode_scratch_words, encoded_block_bytes, native,
+};
+use std::cell::RefCell;
+use std::io::{self, Write};
 
-/// What a stream packs, in bytes for each level: as much as a block holds, but for a few. So most streams are a block and a
-/// tiny one; with a little less they would be one, and the whole file half a percent larger.
-const STREAM_BYTES_PER_LEVEL: usize = 100_000;
+/// What stands around the blocks of a stream, at most.
+const AROUND_BYTES: usize = 16;
 
 /// Compress to the bzip2 format
 ///
-/// Every 100 kB times the level become a stream of their own, and the streams are packed side by side on all cores, then
-/// written one behind the other: bzip2 and its like read that as one file. The same input gives the same output, whatever
-/// the number of threads.
+/// The blocks, 100 kB each times the level, are packed side by side on all cores and written one behind the other, as one
+/// stream. The same input gives the same output, whatever the number of threads.
 #[derive(Debug, clap::Parser)]
 pub(super) struct Bzip2 {
     #[command(flatten)]
-    level: Level<1, 9, 9>,
+    level: level::Level<1, 9, 9>,
 }
 
 pub(super) const ENTRY: Entry = Entry {
@@ -41,75 +43,169 @@ impl Stage for Bzip2 {
     }
 
     fn open(self: Box<Self>, _opening: &mut Opening<'_>) -> anyhow::Result<Body> {
-        let level = u32::from(self.level.number);
-        let block_bytes = STREAM_BYTES_PER_LEVEL * usize::from(self.level.number);
+        // The arguments allow no others than the format has.
+        let level = Level::new(self.level.number).unwrap_or_default();
         Ok(Body::filter(move |inlet, outlet, context| {
-            let cut = Cut { block_bytes, before_bytes: 0 };
-            let work = move |block: &mut Block<Made>| block.made = compress(level, block);
-            work_on_blocks(cut, inlet, context, work, |block| match block.made {
-                Made::Stream => outlet.write_all(&block.output),
-                Made::Nothing => Err(std::io::Error::other("the bzip2 coder failed")),
+            let mut assembler = StreamAssembler::new(level);
+            let mut room = vec![0; encoded_block_bytes(level.block_bytes()) + AROUND_BYTES];
+            let work = move |block: &mut Block<Made>| code(level, block);
+            work_on_blocks(Splitter::new(level), inlet, context, work, |block| {
+                let Some(coded) = block.made.coded else { return Ok(()) };
+                let count = coded.and_then(|coded| assembler.append(&block.output, coded, &mut room));
+                outlet.write_all(&room[..count.map_err(failed)?])
             })?;
-            Ok(())
+            let count = assembler.finish(&mut room).map_err(failed)?;
+            Ok(outlet.write_all(&room[..count])?)
         }))
     }
 }
 
-/// What has become of a block.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-enum Made {
-    /// The output is a whole stream.
-    Stream,
-    /// The library failed.
-    #[default]
-    Nothing,
+/// What is known of a block.
+#[derive(Debug, Default)]
+struct Made {
+    /// Its extent, once it is cut; the only input that has a block without is an empty one.
+    cut: Option<InputBlock>,
+    /// Whether the output holds its code, once it went through a worker.
+    coded: Option<Result<EncodedBlock, Error>>,
 }
 
-/// Makes a stream of a block.
-fn compress(level: u32, block: &mut Block<Made>) -> Made {
-    block.output.clear();
-    // The worst there is, as the format's manual has it.
-    block.output.reserve(block.input.len() + block.input.len() / 100 + 600);
-    let mut coder = Compress::new(Compression::new(level), 0);
-    let mut rest = &block.input[..];
-    loop {
-        let taken_before = coder.total_in();
-        match coder.compress_vec(rest, &mut block.output, Action::Finish) {
-            Ok(Status::StreamEnd) => return Made::Stream,
-            Ok(_) => {}
-            Err(_) => return Made::Nothing,
-        }
-        let taken = usize::try_from(coder.total_in() - taken_before).unwrap_or(0);
-        rest = rest.get(taken..).unwrap_or_default();
-        block.output.reserve(4096);
+/// The buffers are as large as the library says, and there is no other error it could have.
+fn failed(error: Error) -> io::Error {
+    io::Error::other(format!("the bzip2 coder failed: {error}"))
+}
+
+/// Cuts as the format has it: a block is full when its bytes are, with the runs among them coded as a byte each.
+struct Splitter {
+    splitter: BlockSplitter,
+    block_bytes: usize,
+}
+
+impl Splitter {
+    fn new(level: Level) -> Self {
+        Splitter { splitter: BlockSplitter::new(level), block_bytes: level.block_bytes() }
     }
+}
+
+impl Cutter<Made> for Splitter {
+    fn block_bytes(&self) -> usize {
+        self.block_bytes
+    }
+
+    fn fill(&mut self, available: &[u8], block: &mut Block<Made>) -> io::Result<usize> {
+        block.input.resize(self.block_bytes, 0);
+        let (taken, cut) = self.splitter.fill(native(), available, &mut block.input).map_err(failed)?;
+        block.made.cut = cut;
+        Ok(taken)
+    }
+
+    fn finish(&mut self, block: &mut Block<Made>) -> io::Result<Place> {
+        block.input.resize(self.block_bytes, 0);
+        block.made.cut = self.splitter.finish(&mut block.input).map_err(failed)?;
+        // The last run, if it does not fit, is a block of its own.
+        let (_, pending) = self.splitter.pending_run();
+        Ok(if pending == 0 { Place::Last } else { Place::Inner })
+    }
+}
+
+thread_local! {
+    /// What a thread that codes keeps for the next block.
+    static SCRATCH: RefCell<Vec<u32>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Makes a block's code.
+fn code(level: Level, block: &mut Block<Made>) {
+    let Some(cut) = block.made.cut else { return };
+    // New memory takes none until something is written there.
+    if block.output.is_empty() {
+        block.output = vec![0; encoded_block_bytes(level.block_bytes())];
+    }
+    block.made.coded = Some(SCRATCH.with_borrow_mut(|scratch| {
+        if scratch.len() < encode_scratch_words(level) {
+            *scratch = vec![0; encode_scratch_words(level)];
+        }
+        encode_block(native(), &mut block.input, cut, scratch, &mut block.output)
+    }));
 }
 
 #[cfg(test)]
 mod tests {
     use crate::stage::testing::{Ending, Trial, cut, run, stage};
-    use bzip2::read::MultiBzDecoder;
+    use bzip2::read::BzDecoder;
     use std::io::Read;
+
+    /// What a block of level 1 holds.
+    const BLOCK_BYTES: usize = 99_981;
 
     /// Neither trivial nor incompressible, with runs of every length.
     fn bytes(count: usize) -> Vec<u8> {
         (0..count as u64).map(|index| ((index * index) >> 9) as u8 & 0x3f).collect()
     }
 
+    /// Bytes none of which is followed by itself.
+    fn without_runs(count: usize) -> Vec<u8> {
+        (0..count as u64)
+            .map(|index| ((index * index * index) >> 11) as u8 & 0x3e | index as u8 & 1)
+            .collect()
+    }
+
+    /// What the reference makes of the first stream, behind which nothing may stand.
     fn unpacked(packed: &[u8]) -> Vec<u8> {
         let mut bytes = Vec::new();
-        MultiBzDecoder::new(packed).read_to_end(&mut bytes).expect("good streams");
+        let mut reader = BzDecoder::new(packed);
+        reader.read_to_end(&mut bytes).expect("a good stream");
+        assert_eq!(reader.total_in(), packed.len() as u64, "one stream");
         bytes
     }
 
+    /// Fails unless what `bzip2 -1` makes of `bytes` is `bytes`, in that many blocks.
+    fn assert_comes_back(bytes: &[u8], block_count: usize, what: &str) {
+        let packed = run("bzip2 -1", &[bytes]);
+        assert_eq!(packed.failure(), None);
+        assert!(unpacked(&packed.output) == bytes, "{what}");
+        let marks = packed.output.windows(6).filter(|window| window == b"\x31\x41\x59\x26\x53\x59");
+        assert_eq!(marks.count(), block_count, "{what}");
+    }
+
     #[test]
-    fn sizes_around_the_edge_of_a_stream_come_back() {
-        for size in [0, 1, 2, 4097, 99_980, 99_981, 99_982, 99_999, 100_000, 100_001, 200_000, 250_000] {
-            let bytes = bytes(size);
-            let packed = run("bzip2 -1", &cut(&bytes, 65_537));
-            assert_eq!(packed.failure(), None);
-            assert!(unpacked(&packed.output) == bytes, "{size} bytes");
+    fn blocks_are_full_and_begin_at_a_byte() {
+        for (size, block_count) in [
+            (0, 0),
+            (1, 1),
+            (2, 1),
+            (4097, 1),
+            (BLOCK_BYTES - 1, 1),
+            (BLOCK_BYTES, 1),
+            (BLOCK_BYTES + 1, 2),
+            (2 * BLOCK_BYTES, 2),
+            (2 * BLOCK_BYTES + 1, 3),
+            (250_000, 3),
+        ] {
+            assert_comes_back(&without_runs(size), block_count, &format!("{size} bytes"));
         }
+    }
+
+    #[test]
+    fn runs_across_the_edge_of_a_block_come_back() {
+        for length in [1, 2, 3, 4, 5, 6, 254, 255, 256, 257, 260] {
+            for before_edge in 0..6 {
+                for behind in [0, 100] {
+                    let run = vec![b'x'; length];
+                    let parts = [without_runs(BLOCK_BYTES - before_edge), run, without_runs(behind)];
+                    // A run is coded as itself or, from 4 on, as five bytes for each 255; it is not divided.
+                    let coded = length / 255 * 5 + if length % 255 < 4 { length % 255 } else { 5 };
+                    let block_count = if coded + behind > before_edge { 2 } else { 1 };
+                    let what = format!("{length} bytes from {before_edge} before the edge, {behind} behind");
+                    assert_comes_back(&parts.concat(), block_count, &what);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn bytes_that_run_coding_expands_or_shrinks_come_back() {
+        let fours: Vec<u8> = (0..200_000_u32).map(|index| (index / 4) as u8).collect();
+        assert_comes_back(&fours, 3, "runs of four become five");
+        assert_comes_back(&[0; 5_200_000], 2, "runs of 255 become five");
     }
 
     #[test]
@@ -129,6 +225,9 @@ mod tests {
             let packed = run(&format!("bzip2 -{level}"), &[b"a"]).output;
             assert_eq!(packed[..4], *format!("BZh{level}").as_bytes());
             assert_eq!(unpacked(&packed), b"a");
+            // Two blocks and some.
+            let bytes = bytes(210_000 * level);
+            assert!(unpacked(&run(&format!("bzip2 -{level}"), &[&bytes]).output) == bytes);
         }
         assert_eq!(run("bzip2", &[b"a"]).output[3], b'9');
     }

@@ -2,23 +2,23 @@
 //! The coder of a block is the library's; what stands between blocks, and the checksum of a stream, are read here.
 //!
 //! Nothing in the format says how long a block is, but each begins with a mark of 48 bits, at any bit, and so does the end
-//! of a stream. So the input is cut where a mark seems to be, and a worker decodes what is between two of them as a stream
-//! of its own. A cut may be false: the mark may be a part of a block's data, and the input may be made by somebody who
-//! wants that. But a block says itself where it ends, and a piece is taken only if that is the cut; so, from one piece to the
-//! next, every place that counts is the right one. Where a piece does not fit, the length is asked of the block itself, and the
-//! stage goes on from there, or knows what is wrong. What comes out, and what is found wrong at which byte, depend on the
-//! input alone.
+//! of a stream. So the input is cut where a mark seems to be, and a worker decodes what is between two of them. A cut may be
+//! false: the mark may be a part of a block's data, and the input may be made by somebody who wants that. But a block says
+//! itself where it ends, and a piece is taken only if that is the cut; so, from one piece to the next, every place that counts
+//! is the right one. Where a piece does not fit, the stage itself decodes the block, from all that is there, and goes on where
+//! it ends, or knows what is wrong. What comes out, and what is found wrong at which byte, depend on the input alone.
 
 mod block;
 #[cfg(test)]
 mod tests;
 mod window;
 
-use self::block::{Block, Decoded, Extent, Given, Rest, extent};
+use self::block::{Decoded, Given, Rest, Span, Unread};
 use self::window::{MARK_BITS, Mark, Window};
 use super::Unpacker;
 use crate::flow::{CHUNK_BYTES, Ordered, Pool};
 use crate::stage::contract::Context;
+use pbz2_core::{Error, Level};
 use std::collections::VecDeque;
 
 /// What a stream begins with; then comes the level, as a digit.
@@ -37,10 +37,11 @@ const EVENTS_MAX: usize = 1000;
 /// A [`Fault`](crate::stage::fault::Fault) for what is refused; those of the links.
 pub(in crate::stage) fn unpack(unpacker: &mut Unpacker<'_>, context: &Context) -> anyhow::Result<()> {
     unpacker.expect_magic(&MAGIC, "bzip2")?;
-    let level = match unpacker.byte()? {
-        None => return Err(unpacker.truncated("in a header").into()),
-        Some(level @ b'1'..=b'9') => level,
-        Some(other) => return Err(Unpacker::not_of("bzip2", &[&MAGIC[..], &[other]].concat()).into()),
+    let Some(digit) = unpacker.byte()? else {
+        return Err(unpacker.truncated("in a header").into());
+    };
+    let Some(level) = level(digit) else {
+        return Err(Unpacker::not_of("bzip2", &[&MAGIC[..], &[digit]].concat()).into());
     };
     let offset = unpacker.offset();
     let streams = Streams {
@@ -59,11 +60,15 @@ pub(in crate::stage) fn unpack(unpacker: &mut Unpacker<'_>, context: &Context) -
     streams.run()
 }
 
+fn level(digit: u8) -> Option<Level> {
+    Level::new(digit.wrapping_sub(b'0'))
+}
+
 struct Streams<'a, 'e> {
     unpacker: &'a mut Unpacker<'e>,
     context: &'a Context,
     /// The blocks among the events.
-    ordered: Ordered<'a, Decoded>,
+    ordered: Ordered<'a, Result<Decoded, Error>>,
     pool: Pool,
     window: Window,
     has_ended: bool,
@@ -73,7 +78,7 @@ struct Streams<'a, 'e> {
     /// Up to here there is none behind that one.
     scanned: u64,
     /// Of the stream that is cut.
-    level: u8,
+    level: Level,
 
     /// What was cut and is not known to be true yet, in order.
     events: VecDeque<Event>,
@@ -84,7 +89,7 @@ struct Streams<'a, 'e> {
 /// What stands in the input.
 enum Event {
     /// A block, on its way through the workers.
-    Block { begin: u64, end: u64 },
+    Block { begin: u64, end: u64, level: Level },
     /// The end of a stream; another begins behind it.
     Edge(Edge),
 }
@@ -102,7 +107,7 @@ enum Found {
     /// A block that ends there.
     Block(u64),
     /// The end of a stream, and another one, of this level.
-    Edge(Edge, u8),
+    Edge(Edge, Level),
     /// Nothing before more is read.
     More,
     /// Nothing that could be cut.
@@ -146,20 +151,24 @@ impl Streams<'_, '_> {
         match self.window.mark(self.at) {
             None => Found::More,
             Some(None) => Found::Nothing,
-            Some(Some(Mark::Block)) => match self.window.find(self.scanned.max(self.at + MARK_BITS)) {
-                Ok(end) => Found::Block(end),
-                Err(scanned) => {
-                    self.scanned = scanned;
-                    let is_too_long = scanned - self.at > BLOCK_BYTES_MAX as u64 * 8;
-                    if is_too_long { Found::Nothing } else { Found::More }
+            Some(Some(Mark::Block)) => {
+                let found = self.window.find(self.scanned.max(self.at + MARK_BITS));
+                let (Ok(seen) | Err(seen)) = found;
+                self.scanned = seen;
+                match found {
+                    _ if seen - self.at > BLOCK_BYTES_MAX as u64 * 8 => Found::Nothing,
+                    Ok(end) => Found::Block(end),
+                    Err(_) => Found::More,
                 }
-            },
+            }
             Some(Some(Mark::End)) => {
                 let Some(edge) = self.edge() else { return Found::More };
-                match self.window.from(edge.offset * 8) {
-                    [b'B', b'Z', b'h', level @ b'1'..=b'9', ..] => Found::Edge(edge, *level),
-                    [_, _, _, _, ..] => Found::Nothing,
-                    _ => Found::More,
+                let [first, second, third, digit, ..] = self.window.from(edge.offset * 8) else {
+                    return Found::More;
+                };
+                match level(*digit) {
+                    Some(level) if [*first, *second, *third] == MAGIC => Found::Edge(edge, level),
+                    _ => Found::Nothing,
                 }
             }
         }
@@ -172,31 +181,27 @@ impl Streams<'_, '_> {
     }
 
     fn submit(&mut self, end: u64) {
-        let block = self.block(self.at, end);
-        let pool = self.pool.clone();
-        self.ordered.submit(move || block.decode(&pool));
-        self.events.push_back(Event::Block { begin: self.at, end });
-        self.at = end;
-    }
-
-    fn block(&self, begin: u64, end: u64) -> Block {
+        let (begin, level) = (self.at, self.level);
+        let length = usize::try_from(end.div_ceil(8) - begin / 8).unwrap_or(usize::MAX);
         let bytes = self.window.from(begin);
-        let length = usize::try_from(end.div_ceil(8) - begin / 8).unwrap_or(usize::MAX).min(bytes.len());
-        let skipped_bits = (begin % 8) as u32;
-        Block { level: self.level, skipped_bits, bits: end - begin, bytes: bytes[..length].to_vec() }
+        let bytes = bytes[..length.min(bytes.len())].to_vec();
+        let span = Span { level, begin: begin % 8, end_max: begin % 8 + (end - begin) };
+        let pool = self.pool.clone();
+        self.ordered.submit(move || span.decode(&bytes, &pool));
+        self.events.push_back(Event::Block { begin, end, level });
+        self.at = end;
     }
 
     /// Takes the next event, which is true up to where it begins.
     fn take(&mut self, event: &Event) -> anyhow::Result<()> {
         match event {
             Event::Edge(edge) => self.end_stream(edge),
-            Event::Block { begin, end } => match self.ordered.take() {
-                None => Ok(()),
-                Some(Decoded { rest: Rest::Broken, level, .. }) => {
-                    self.level = level;
+            Event::Block { begin, end, level } => match self.ordered.take() {
+                Some(Ok(decoded)) if decoded.bits == end - begin => self.give(decoded, *end),
+                _ => {
+                    self.level = *level;
                     self.resolve(*begin)
                 }
-                Some(decoded) => self.give(decoded, *end),
             },
         }
     }
@@ -216,20 +221,31 @@ impl Streams<'_, '_> {
         for chunk in decoded.output {
             self.unpacker.give(chunk, offset)?;
         }
-        if let Rest::More(mut coder) = decoded.rest {
-            let mut given = Given::More;
-            while given == Given::More {
-                let mut chunk = self.pool.chunk();
-                given = coder.fill(&mut chunk);
-                self.unpacker.give(chunk, offset)?;
-            }
-            if given == Given::Broken {
-                return Err(Unpacker::corrupt_at(offset, "crc mismatch in a block").into());
-            }
-        }
-        self.crc = self.crc.rotate_left(1) ^ decoded.crc;
+        let crc = match decoded.rest {
+            Rest::None(crc) => Some(crc),
+            Rest::More(unread) => self.give_rest(unread, offset)?,
+            Rest::Broken => None,
+        };
+        let Some(crc) = crc else {
+            return Err(Unpacker::corrupt_at(offset, "crc mismatch in a block").into());
+        };
+        self.crc = self.crc.rotate_left(1) ^ crc;
         self.window.forget(end);
         Ok(())
+    }
+
+    /// Gives what was not decoded ahead; its checksum, if it is right.
+    fn give_rest(&mut self, mut unread: Unread, offset: u64) -> anyhow::Result<Option<u32>> {
+        loop {
+            let mut chunk = self.pool.chunk();
+            let given = unread.fill(&mut chunk);
+            self.unpacker.give(chunk, offset)?;
+            match given {
+                Given::More => {}
+                Given::End(crc) => return Ok(Some(crc)),
+                Given::Broken => return Ok(None),
+            }
+        }
     }
 
     /// Goes on where nothing could be cut, and everything before is true; `false` at the end of the last stream.
@@ -249,36 +265,30 @@ impl Streams<'_, '_> {
         }
     }
 
-    /// Has the block at `begin` say itself where it ends, gives it, and cuts anew behind it.
+    /// Decodes the block at `begin` here, up to where it says itself that it ends, gives it, and cuts anew behind it.
     fn resolve(&mut self, begin: u64) -> anyhow::Result<()> {
         self.ordered = Ordered::new(self.context.workers(), self.context.gauge());
         self.events.clear();
         while self.window.from(begin).len() < BLOCK_BYTES_MAX && !self.has_ended {
             self.read()?;
         }
-        let end = match extent(self.level, (begin % 8) as u32, self.window.from(begin)) {
-            Extent::Open if self.has_ended => {
-                return Err(self.unpacker.truncated("in compressed data").into());
+        let bytes = self.window.from(begin);
+        let bytes = &bytes[..bytes.len().min(BLOCK_BYTES_MAX)];
+        let span = Span { level: self.level, begin: begin % 8, end_max: bytes.len() as u64 * 8 };
+        match span.decode(bytes, &self.pool) {
+            Ok(decoded) => {
+                self.at = begin + decoded.bits;
+                self.scanned = 0;
+                self.give(decoded, self.at)
             }
-            Extent::Open => return Err(Unpacker::corrupt_at(begin / 8, "a block of no end").into()),
-            Extent::Corrupt(bit) => {
-                return Err(Unpacker::corrupt_at((begin + bit) / 8, "invalid bzip2 data").into());
+            Err(Error::Truncated) if bytes.len() < BLOCK_BYTES_MAX => {
+                Err(self.unpacker.truncated("in compressed data").into())
             }
-            Extent::Ends(bit) => begin + bit,
-        };
-        let is_mark = |at: &u64| matches!(self.window.mark(*at), Some(Some(_)));
-        let Some(end) = (end - 7..=end).find(is_mark) else {
-            if self.has_ended && end + MARK_BITS > self.window.end_bit() {
-                return Err(self.unpacker.truncated("in compressed data").into());
+            Err(Error::Truncated) => Err(Unpacker::corrupt_at(begin / 8, "a block of no end").into()),
+            Err(_) => {
+                let bit = begin + span.corrupt_bit(bytes);
+                Err(Unpacker::corrupt_at(bit / 8, "invalid bzip2 data").into())
             }
-            return Err(Unpacker::corrupt_at(end / 8, "neither a block nor an end").into());
-        };
-        let decoded = self.block(begin, end).decode(&self.pool);
-        if let Rest::Broken = decoded.rest {
-            return Err(Unpacker::corrupt_at(end.div_ceil(8), "crc mismatch in a block").into());
         }
-        self.at = end;
-        self.scanned = 0;
-        self.give(decoded, end)
     }
 }

@@ -231,3 +231,63 @@ fn a_failure_before_it_is_passed_up() {
     let outcome = Trial::of("bunzip2").ending(Ending::Aborted).run(&[&stream(9, TEXT)]);
     assert!(outcome.result.unwrap_err().downcast_ref::<std::io::Error>().is_some());
 }
+
+/// Puts the checksum of the one block of a stream into its places; the stream is one that `bzip2` has made.
+fn set_crc(stream: &mut [u8], crc: &[u8]) {
+    let end = stream.len();
+    stream[10..14].copy_from_slice(crc);
+    stream[end - 4..].copy_from_slice(crc);
+}
+
+#[test]
+fn a_randomised_block_is_read() {
+    // As old versions wrote it: before a block is sorted, a bit of some bytes is turned. Of so many bytes it is these.
+    let bytes = noise(1400);
+    let mut turned = bytes.clone();
+    turned[617] ^= 1;
+    turned[617 + 720] ^= 1;
+    let mut packed = run("bzip2 -1", &[&turned]).output;
+    packed[14] |= 0x80;
+    assert!(bunzip2(&packed).refusal().ends_with(": crc mismatch in a block"));
+    set_crc(&mut packed, &run("bzip2 -1", &[&bytes]).output[10..14]);
+    assert_gives("bunzip2", &packed, &bytes);
+}
+
+/// A stream up to the first of its block's code lengths, which is this. Behind it, 0xdd says again and again: one more, one
+/// less.
+fn up_to_the_code_lengths(length: u8) -> Vec<u8> {
+    // Not randomised, sorted place 0, one value of one group, two tables, one selector (the first table).
+    let fields: [(u128, u32); 8] =
+        [(0, 1), (0, 24), (1, 16), (1, 16), (2, 3), (1, 15), (0, 1), (length.into(), 5)];
+    let bits = fields.iter().fold(0, |bits, (field, count)| bits << count | field);
+    let bits = (bits << 7 | 0x5d).to_be_bytes();
+    [b"BZh1", &BLOCK_MARK.to_be_bytes()[2..], &[0; 4], &bits[5..]].concat()
+}
+
+#[test]
+fn a_block_is_corrupt_where_it_shows() {
+    let stream = [up_to_the_code_lengths(0), vec![0xdd; 1000]].concat();
+    for size in [1, 10, stream.len()] {
+        let refusal = run("bunzip2", &cut(&stream, size)).refusal();
+        assert_eq!(refusal, "corrupt data at input byte 24: invalid bzip2 data");
+    }
+}
+
+#[test]
+fn a_block_that_goes_on_for_ever_is_refused() {
+    let begin = up_to_the_code_lengths(10);
+    let short = [&begin[..], &[0xdd; 1000]].concat();
+    assert_eq!(
+        bunzip2(&short).refusal(),
+        format!("truncated at input byte {}, in compressed data", short.len())
+    );
+    let long = [&begin[..], &vec![0xdd; 4_000_000]].concat();
+    // That a mark comes at last does not make it a block.
+    let marked = [&long[..], &stream(1, TEXT)[4..]].concat();
+    for stream in [long, marked] {
+        for size in [65_536, 1_000_003, stream.len()] {
+            let refusal = run("bunzip2", &cut(&stream, size)).refusal();
+            assert_eq!(refusal, "corrupt data at input byte 4: a block of no end");
+        }
+    }
+}
