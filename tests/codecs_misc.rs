@@ -3,9 +3,9 @@
 use crate::harness::{World, has_tool};
 use crate::samples::sample;
 
-/// Blocks are 512 KiB, chunks 256 KiB, stored blocks and windows 64 and 32 KiB.
-const SIZES: [usize; 5] = [0, 65_536, 524_288, 524_289, 1_500_001];
-const FEW_SIZES: [usize; 4] = [1, 32_769, 65_535, 524_287];
+/// Blocks are 1 MiB (512 KiB without libdeflate), chunks 256 KiB, stored blocks and windows 64 and 32 KiB.
+const SIZES: [usize; 7] = [0, 65_536, 524_288, 524_289, 1_048_576, 1_048_577, 2_500_001];
+const FEW_SIZES: [usize; 4] = [1, 32_769, 65_535, 1_048_575];
 
 /// A program that reads one stream on standard input and gives what is in it, and one that does the reverse.
 struct Peer {

@@ -13,14 +13,17 @@ use nix::fcntl::OFlag;
 use nix::poll::PollFlags;
 use std::fs::{self, Metadata, OpenOptions};
 use std::io;
+use std::ops::RangeInclusive;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
 
-/// How much of a file is handed over at once: as much as a pipe of the size that we ask for holds.
-const EXTENT_BYTES: u64 = 1024 * 1024;
+/// How much of a file is handed over at once. It takes no memory, and every hand-over wakes a thread, on the cores that move
+/// the bytes meanwhile; but what is handed over counts as read, and shall not be much of the file.
+const EXTENT_BYTES: RangeInclusive<u64> = 1024 * 1024..=8 * 1024 * 1024;
+const EXTENTS_PER_FILE: u64 = 64;
 
 /// How messages call descriptor 0.
 pub(in crate::stage) const STDIN_NAME: &str = "standard input";
@@ -124,12 +127,14 @@ impl Origin {
         let lost = |error| self.lost(error, 0);
         let begin_bytes = self.stream.position().map_err(lost)?;
         let file = Arc::new(self.stream.duplicate().map_err(lost)?);
+        let extent_bytes =
+            (length_bytes / EXTENTS_PER_FILE).clamp(*EXTENT_BYTES.start(), *EXTENT_BYTES.end());
         let mut handed_bytes = 0;
         while handed_bytes < length_bytes {
             let extent = Extent {
                 file: Arc::clone(&file),
                 offset_bytes: begin_bytes + handed_bytes,
-                length_bytes: EXTENT_BYTES.min(length_bytes - handed_bytes),
+                length_bytes: extent_bytes.min(length_bytes - handed_bytes),
             };
             handed_bytes += extent.length_bytes;
             context.gauge().read(extent.length_bytes);
