@@ -12,7 +12,7 @@ pub(crate) mod planted;
 #[cfg(test)]
 pub(crate) mod tests;
 
-use crate::flow::{Medium, Reading, Share, threads};
+use crate::flow::{Medium, Reading, Share, worker_threads};
 
 /// Shorter stretches say more about threads that start and end than about the run.
 const STRETCH_NANOS_MIN: u64 = 20_000_000;
@@ -228,7 +228,7 @@ fn limit(now: &Reading, contender: &Contender) -> Limit {
     } else {
         // The cast saturates.
         let used = (share.cores().round() as usize).max(1);
-        let allowed = if share.worked_nanos > 0 { threads(now.scheme.threads) } else { 0 };
+        let allowed = if share.worked_nanos > 0 { worker_threads(now.scheme.threads) } else { 0 };
         State::Computing(Cores { used, allowed })
     };
     Limit { stage, state, own }

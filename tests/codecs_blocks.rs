@@ -3,7 +3,8 @@
 use crate::harness::{World, has_tool};
 use crate::samples::sample;
 
-/// A block of bzip2 -1 holds 99 981 bytes once its runs are coded, or a few more elsewhere; of lz4 there are blocks of 64 KiB to 4 MiB, and ours of 1 MiB.
+/// A block of bzip2 -1 holds 99 981 bytes once its runs are coded, others' a few more; of lz4 there are blocks of 64 KiB to
+/// 4 MiB, and ours of 1 MiB.
 /// (Of 65 535 bytes, lz4 1.9.4 -BD itself makes nothing.)
 const SIZES: [usize; 8] = [0, 1, 65_536, 65_537, 262_145, 1_048_575, 1_048_577, 4_300_001];
 const BZIP2_SIZES: [usize; 7] = [0, 1, 99_981, 99_982, 100_000, 100_001, 1_000_003];

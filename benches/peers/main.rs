@@ -194,7 +194,7 @@ impl Stand {
         let made = [
             "test -f $R || weir 'generate random 256M | write $R'",
             "head -c 64M $T >$M; echo hello >$S/tiny; cp $T $S/text",
-            "test -f $G || cat $T $T $T $T >$G; cp $G $S/long",
+            "test \"$(wc -c <$G)\" = 1073741824 || cat $T $T $T $T >$G; cp $G $S/long",
             "gzip -6 -c $T >$S/text.gz; weir 'read $T | gzip -6 | write $S/own.gz'",
             "zstd -q -3 -c $T >$S/text.zst; xz -T2 -1 -c $M >$S/part.xz; lz4 -q -c $T >$S/text.lz4",
             "rm -f $D/key; age-keygen -o $D/key && age-keygen -y $D/key >$D/key.pub && age -R $D/key.pub -o $S/text.age $T",

@@ -5,7 +5,7 @@ use crate::flow::Clock;
 use crate::stage::Interrupts;
 use nix::sys::signal::Signal;
 use nix::unistd::{Pid, getpgid, getpgrp, getppid, getsid};
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
@@ -36,7 +36,8 @@ impl Process {
     /// # Errors
     /// When the system has no descriptor or handler left.
     pub fn attach() -> io::Result<Self> {
-        let inherited = Inherited::read();
+        let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let inherited = Inherited::parse(&status);
         let (wake, ring) = UnixStream::pair()?;
         wake.set_nonblocking(true)?;
         ring.set_nonblocking(true)?;
@@ -114,13 +115,6 @@ struct Inherited {
 }
 
 impl Inherited {
-    fn read() -> Inherited {
-        // Told whole by one read, if there is room for it.
-        let mut status = [0; 8192];
-        let count = File::open("/proc/self/status").and_then(|mut file| file.read(&mut status)).unwrap_or(0);
-        Inherited::parse(&String::from_utf8_lossy(&status[..count]))
-    }
-
     fn parse(status: &str) -> Inherited {
         let field = |name: &str| {
             let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));

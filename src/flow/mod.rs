@@ -32,4 +32,4 @@ pub use outlet::Outlet;
 pub use reading::{
     LinkInfo, LinkReading, Reading, RunReading, Scheme, ServerReading, Share, StageInfo, StageReading,
 };
-pub use workers::{Ordered, Workers, threads};
+pub use workers::{Ordered, Workers, worker_threads};

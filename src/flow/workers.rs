@@ -72,7 +72,7 @@ impl Workers {
 
     /// The most threads it uses.
     pub fn threads_max(&self) -> usize {
-        threads(self.shared.threads_max)
+        worker_threads(self.shared.threads_max)
     }
 
     fn run(&self, job: Job) {
@@ -99,7 +99,7 @@ impl Workers {
 
 /// As many as `wanted`; for 0, as many as there are cores. These are counted once, and only if somebody asks: it takes the
 /// system half a dozen files, and most chains never want to know.
-pub fn threads(wanted: usize) -> usize {
+pub fn worker_threads(wanted: usize) -> usize {
     static CORES: OnceLock<usize> = OnceLock::new();
     let count = || thread::available_parallelism().map_or(1, std::num::NonZero::get);
     if wanted == 0 { *CORES.get_or_init(count) } else { wanted }
