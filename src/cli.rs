@@ -79,6 +79,11 @@ pub struct Cli {
     #[arg(long, value_name = "WHEN", value_enum, default_value_t = Progress::Auto)]
     pub progress: Progress,
 
+    /// Inspect the run on the whole screen: the history of every link, and keys that pause the run or a stage, change a throttle's
+    /// rate or a link's size, and freeze the picture
+    #[arg(long, conflicts_with_all = ["progress", "quiet"])]
+    pub inspect: bool,
+
     /// Report at the end what each stage and each link did
     #[arg(long)]
     pub report: bool,

@@ -14,7 +14,7 @@ use crate::plan::{
     Claims, Facts, Plan, Problem, Refusal, Settings, Streams, dry_run, preflight, unknown_names,
 };
 use crate::stage::TABLE;
-use crate::view::{Live, LiveSettings, Look, Place, Terminal, tell};
+use crate::view::{Live, LiveSettings, Look, Place, Sample, Terminal, can_inspect, tell};
 use clap::error::ErrorKind;
 use show::{Quoted, Shown, write_out};
 use std::os::unix::ffi::OsStrExt;
@@ -263,6 +263,11 @@ impl Session {
         let places = places(&ready.plan);
         let quoted = Quoted::of(&ready.plan);
         let live = self.show.live(&ready.plan);
+        if self.arguments.inspect
+            && let Err(message) = can_inspect(&live)
+        {
+            return refuse(&format!("weir: {message}\n"), Exit::Usage);
+        }
         let settings = engine::Settings {
             threads: self.arguments.threads,
             stall_timeout: self.arguments.stall_timeout,
@@ -285,7 +290,13 @@ impl Session {
     ) -> (Report, bool) {
         let monitor = running.monitor();
         let sampled = monitor.clone();
-        let live = Live::start(settings, Arc::new(move || sampled.reading()));
+        let sample: Sample = Arc::new(move || sampled.reading());
+        let live = if self.arguments.inspect {
+            Live::inspect(settings, Arc::clone(&sample), running.controls()).ok()
+        } else {
+            None
+        };
+        let live = live.unwrap_or_else(|| Live::start(settings, sample));
         let report = running.wait(&mut |notice| match notice {
             Notice::Status => self.show.status(&monitor.reading(), &live),
             Notice::Stopping => live.suspend(),

@@ -7,6 +7,8 @@
 
 mod words;
 
+pub use words::subject;
+
 #[cfg(test)]
 pub(crate) mod planted;
 #[cfg(test)]

@@ -8,6 +8,7 @@
 //! ```
 
 mod commits;
+mod controls;
 mod orders;
 mod process;
 mod removals;
@@ -22,6 +23,7 @@ mod start;
 mod thread;
 mod wiring;
 
+pub use controls::Controls;
 pub use process::{Process, raise_again};
 pub use report::{Failure, Outcome, Output, OutputState, Report};
 pub use run::{Notice, Running};

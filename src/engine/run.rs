@@ -2,6 +2,7 @@
 //! Starts nothing and shows nothing; what people should see is told to the caller's `notice`.
 
 use super::commits::{self, Commits};
+use super::controls::Controls;
 use super::orders::Master;
 use super::process::is_orphaned;
 use super::removals::{Use, remove};
@@ -224,6 +225,11 @@ impl<'a> Running<'a> {
         Monitor(Arc::clone(&self.shared))
     }
 
+    /// What may be changed of the run while it lasts.
+    pub fn controls(&self) -> Controls {
+        Controls(Arc::clone(&self.shared))
+    }
+
     /// Sees the run to its end and puts its outputs in place, or none of them.
     pub fn wait(mut self, notice: &mut dyn FnMut(Notice)) -> Report {
         while (self.threads > 0 || self.hearer.unheard.is_some()) && !self.is_overdue() {
@@ -345,6 +351,8 @@ impl<'a> Running<'a> {
     fn ends_the_source(&self) -> bool {
         let is_first = self.holdings.is_endless && !self.shared.ending.has_rung();
         if is_first {
+            // Who was paused could not end.
+            self.controls().pause_all(false);
             self.shared.ending.ring();
         }
         is_first

@@ -3,7 +3,8 @@
 
 use super::server::Roster;
 use crate::flow::{Alarm, Clock, Link, Reading, Scheme, StageGauge};
-use std::sync::Arc;
+use crate::stage::Knob;
+use std::sync::{Arc, OnceLock};
 
 /// A run as its threads and its watchers see it.
 #[derive(Debug)]
@@ -14,6 +15,8 @@ pub(super) struct Shared {
     pub(super) links: Vec<Arc<Link>>,
     pub(super) gauges: Vec<Arc<StageGauge>>,
     pub(super) alarms: Vec<Arc<Alarm>>,
+    /// What the stages have offered to be changed, each once it is open.
+    pub(super) knobs: Vec<OnceLock<Arc<Knob>>>,
     /// Rung when an endless source is to end.
     pub(super) ending: Arc<Alarm>,
     /// For the run of a server: the runs that it starts.

@@ -1,7 +1,7 @@
 //! Whether a run has come to rest: no byte moved and no thread computed for the time that was given.
 //! Knows nothing of what follows from it.
 
-use crate::flow::Reading;
+use crate::flow::{Medium, Reading};
 use std::time::Duration;
 
 /// Looks at readings one after another.
@@ -23,14 +23,15 @@ impl StallWatch {
     }
 
     /// Whether nothing has happened for the limit, up to this reading. Time stopped does not count: it is not on the
-    /// run's clock.
+    /// run's clock. Nor does time in which somebody has paused a stage.
     pub(super) fn is_stalled(&mut self, reading: &Reading) -> bool {
         let on_links: u64 = reading.links.iter().map(|link| link.bytes_in + link.bytes_out).sum();
         let outside: u64 = reading.stages.iter().map(|stage| stage.bytes_read + stage.bytes_written).sum();
         // A stage that waits for its workers is alive as long as these compute.
         let on_core_nanos: u64 =
             reading.stages.iter().map(|stage| stage.on_core_nanos + stage.worked_nanos).sum();
-        let has_moved = on_links + outside != self.bytes;
+        let is_paused = reading.stages.iter().any(|stage| stage.medium == Medium::Pause);
+        let has_moved = is_paused || on_links + outside != self.bytes;
         if has_moved || on_core_nanos > self.on_core_nanos + StallWatch::COMPUTED_NANOS {
             self.bytes = on_links + outside;
             self.on_core_nanos = on_core_nanos;

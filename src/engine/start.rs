@@ -147,6 +147,10 @@ impl Holdings {
         if let Some(source) = registered.source {
             self.source = Some(Arc::new(source));
         }
+        if let Some(knob) = registered.knob {
+            // Each stage is opened once.
+            let _ = shared.knobs[index].set(knob);
+        }
         self.removals.extend(registered.removals);
         self.notes.push((index, registered.notes));
         self.owned.extend(registered.commits.into_iter().map(|commit| Owned { stage: index, commit }));

@@ -8,7 +8,7 @@ use crate::flow::{Alarm, Inlet, Link, Outlet, Pool, Scheme, StageGauge, Upstream
 use crate::plan::Plan;
 use crate::stage::Role;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// What one stage is going to hold.
 pub(super) struct Loose {
@@ -66,10 +66,12 @@ pub(super) fn wire(
         loose.push(Loose { main, branches: outlets.collect() });
     }
     let gauges = plan.stages.iter().map(|_| Arc::new(StageGauge::default())).collect();
+    let knobs = plan.stages.iter().map(|_| OnceLock::new()).collect();
     let clock = Arc::clone(master.clock());
     let started_nanos = clock.now_nanos();
     let ending = master.ending()?;
-    Ok((Shared { clock, scheme, started_nanos, links, gauges, alarms, ending, server: None }, loose))
+    let shared = Shared { clock, scheme, started_nanos, links, gauges, alarms, knobs, ending, server: None };
+    Ok((shared, loose))
 }
 
 /// Which failures take which stages with them.

@@ -8,7 +8,7 @@ use nix::time::{ClockId, clock_gettime};
 use nix::unistd::gettid;
 use std::fs::File;
 use std::io::Read;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering, fence};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering, fence};
 use std::time::Duration;
 
 /// A thread that lived shorter is not asked how long it was queued for a core: that takes longer than all that a tiny chain
@@ -67,6 +67,7 @@ pub(super) struct LinkCounts {
     /// The integral of the fill over time, in byte-seconds, up to `changed_nanos`.
     pub(super) fill_byte_seconds: f64,
     pub(super) changed_nanos: u64,
+    pub(super) high_bytes: u64,
     pub(super) stall: Episodes,
     pub(super) starve: Episodes,
 }
@@ -82,7 +83,7 @@ impl LinkCounts {
     }
 }
 
-const LINK_FIELDS: usize = 12;
+const LINK_FIELDS: usize = 13;
 
 /// The counters of one link.
 ///
@@ -104,6 +105,7 @@ impl LinkGauge {
             counts.fill_max_bytes,
             counts.fill_byte_seconds.to_bits(),
             counts.changed_nanos,
+            counts.high_bytes,
             stall.count,
             stall.nanos,
             stall.since_nanos,
@@ -139,6 +141,7 @@ impl LinkGauge {
             fill_max,
             area,
             changed,
+            high,
             stalls,
             stalled,
             stalled_since,
@@ -153,6 +156,7 @@ impl LinkGauge {
             fill_max_bytes: fill_max,
             fill_byte_seconds: f64::from_bits(area),
             changed_nanos: changed,
+            high_bytes: high,
             stall: Episodes { count: stalls, nanos: stalled, since_nanos: stalled_since },
             starve: Episodes { count: starves, nanos: starved, since_nanos: starved_since },
         }
@@ -182,10 +186,12 @@ pub enum Medium {
     Socket = 7,
     /// A file that has been read, and that somebody may write more to.
     Writer = 8,
+    /// Whoever paused it.
+    Pause = 9,
 }
 
 impl Medium {
-    const ALL: [Medium; 9] = [
+    const ALL: [Medium; 10] = [
         Medium::Unknown,
         Medium::Disk,
         Medium::Pipe,
@@ -195,6 +201,7 @@ impl Medium {
         Medium::Child,
         Medium::Socket,
         Medium::Writer,
+        Medium::Pause,
     ];
 }
 
@@ -214,6 +221,7 @@ pub struct StageGauge {
     /// One more than it is; 0 while it is not known.
     announced_bytes: AtomicU64,
     medium: AtomicU8,
+    is_paused: AtomicBool,
 }
 
 impl StageGauge {
@@ -236,6 +244,16 @@ impl StageGauge {
     /// What the stage waits for from now on, when it waits in the system.
     pub fn waits_for(&self, medium: Medium) {
         self.medium.store(medium as u8, Ordering::Relaxed);
+    }
+
+    /// The stage is to move nothing until it is resumed; or it is resumed.
+    pub fn pause(&self, is_paused: bool) {
+        self.is_paused.store(is_paused, Ordering::Relaxed);
+    }
+
+    /// Whether it is paused.
+    pub fn is_paused(&self) -> bool {
+        self.is_paused.load(Ordering::Relaxed)
     }
 
     /// The stage's thread has waited that long for its own workers, which counts as busy.
@@ -292,7 +310,10 @@ impl StageGauge {
             bytes_read: self.bytes_read.load(Ordering::Relaxed),
             bytes_written: self.bytes_written.load(Ordering::Relaxed),
             announced_bytes: self.announced_bytes.load(Ordering::Relaxed).checked_sub(1),
-            medium: Medium::ALL.get(medium).copied().unwrap_or_default(),
+            medium: match Medium::ALL.get(medium) {
+                _ if self.is_paused() => Medium::Pause,
+                medium => medium.copied().unwrap_or_default(),
+            },
         }
     }
 }

@@ -87,6 +87,19 @@ impl Bounds {
         let slots = (2 * high_bytes.div_ceil(chunk_bytes.max(1))).max(2);
         Bounds { high_bytes, low_bytes: high_bytes / 2, slots, start_bytes: 0 }
     }
+
+    /// The same for another high mark: the low mark is half of it, and there are slots in proportion.
+    #[must_use]
+    pub fn resized(self, high_bytes: usize) -> Self {
+        let high_bytes = high_bytes.max(1);
+        let slots = (self.slots as u128 * high_bytes as u128).div_ceil(self.high_bytes.max(1) as u128);
+        Bounds {
+            high_bytes,
+            low_bytes: high_bytes / 2,
+            slots: usize::try_from(slots).unwrap_or(usize::MAX).max(2),
+            start_bytes: self.start_bytes.min(high_bytes),
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,6 +119,10 @@ struct State {
     end_was_read: bool,
     /// The reader found the link empty and has not been let go yet.
     held: bool,
+    bounds: Bounds,
+    /// The writer, the reader is to wait until somebody lets it go on.
+    writer_is_paused: bool,
+    reader_is_paused: bool,
     counts: LinkCounts,
     upstream: Option<Arc<Upstream>>,
 }
@@ -139,7 +156,6 @@ pub struct Link {
     state: Mutex<State>,
     writer_may_go: Condvar,
     reader_may_go: Condvar,
-    bounds: Bounds,
     clock: Arc<Clock>,
     gauge: LinkGauge,
     writer_alarm: Option<Arc<Alarm>>,
@@ -156,7 +172,11 @@ impl Link {
         writer_alarm: Option<Arc<Alarm>>,
         reader_alarm: Option<Arc<Alarm>>,
     ) -> (LinkWriter, LinkReader, Arc<Link>) {
-        let counts = LinkCounts { changed_nanos: clock.now_nanos(), ..LinkCounts::default() };
+        let counts = LinkCounts {
+            changed_nanos: clock.now_nanos(),
+            high_bytes: bounds.high_bytes as u64,
+            ..LinkCounts::default()
+        };
         let state = State {
             queue: VecDeque::new(),
             fill_bytes: 0,
@@ -165,6 +185,9 @@ impl Link {
             cancelled: false,
             end_was_read: false,
             held: false,
+            bounds,
+            writer_is_paused: false,
+            reader_is_paused: false,
             counts,
             upstream: None,
         };
@@ -172,7 +195,6 @@ impl Link {
             state: Mutex::new(state),
             writer_may_go: Condvar::new(),
             reader_may_go: Condvar::new(),
-            bounds,
             clock,
             gauge: LinkGauge::default(),
             writer_alarm,
@@ -190,7 +212,33 @@ impl Link {
 
     /// Its bounds.
     pub fn bounds(&self) -> Bounds {
-        self.bounds
+        self.lock().bounds
+    }
+
+    /// Gives it another high mark, in bytes: at once, whatever it holds.
+    pub fn resize(&self, high_bytes: usize) {
+        let mut state = self.lock();
+        state.bounds = state.bounds.resized(high_bytes);
+        state.counts.high_bytes = state.bounds.high_bytes as u64;
+        let now = self.clock.now_nanos();
+        if state.counts.stall.is_open() && !self.is_full(&state) {
+            state.counts.stall.end(now);
+            self.writer_may_go.notify_one();
+        }
+        self.release_reader(&mut state, now);
+        self.gauge.publish(&state.counts);
+    }
+
+    /// Has the writer wait at its next send, or go on. Neither a hang-up nor a cancel waits for that.
+    pub fn pause_writer(&self, is_paused: bool) {
+        self.lock().writer_is_paused = is_paused;
+        self.writer_may_go.notify_one();
+    }
+
+    /// Has the reader wait before it takes anything more, or go on. As [`Link::pause_writer`].
+    pub fn pause_reader(&self, is_paused: bool) {
+        self.lock().reader_is_paused = is_paused;
+        self.reader_may_go.notify_one();
     }
 
     /// Whether the reader has taken everything and found the finished end behind it. One that had enough before has not.
@@ -242,6 +290,15 @@ impl Link {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The state, as soon as the end that waits with `may_go` is not paused, or can do nothing more.
+    fn lock_unpaused(&self, is_paused: impl Fn(&State) -> bool, may_go: &Condvar) -> MutexGuard<'_, State> {
+        let mut state = self.lock();
+        while is_paused(&state) && !state.hung_up && !state.cancelled {
+            state = may_go.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        state
+    }
+
     fn ring(&self, alarm: Option<&Arc<Alarm>>) {
         if let Some(alarm) = alarm {
             alarm.ring();
@@ -265,18 +322,18 @@ impl Link {
     }
 
     fn is_full(&self, state: &State) -> bool {
-        state.fill_bytes >= self.bounds.high_bytes || state.queue.len() >= self.bounds.slots
+        state.fill_bytes >= state.bounds.high_bytes || state.queue.len() >= state.bounds.slots
     }
 
     fn has_drained(&self, state: &State) -> bool {
         state.queue.is_empty()
-            || (state.fill_bytes <= self.bounds.low_bytes && state.queue.len() <= self.bounds.slots / 2)
+            || (state.fill_bytes <= state.bounds.low_bytes && state.queue.len() <= state.bounds.slots / 2)
     }
 
     /// Lets a held or starved reader go if there is enough for it.
     fn release_reader(&self, state: &mut State, now: u64) {
         let enough =
-            state.fill_bytes >= self.bounds.start_bytes || self.is_full(state) || state.end.is_some();
+            state.fill_bytes >= state.bounds.start_bytes || self.is_full(state) || state.end.is_some();
         if state.held && enough {
             state.held = false;
             state.counts.starve.end(now);
@@ -289,7 +346,7 @@ impl Link {
         if bytes == 0 {
             return Ok(());
         }
-        let mut state = self.lock();
+        let mut state = self.lock_unpaused(|state| state.writer_is_paused, &self.writer_may_go);
         if self.is_full(&state) && !state.hung_up && !state.cancelled {
             state.counts.stall.begin(self.clock.now_nanos());
             self.gauge.publish(&state.counts);
@@ -318,7 +375,7 @@ impl Link {
     }
 
     fn receive(&self) -> Result<Option<Parcel>, Closed> {
-        let mut state = self.lock();
+        let mut state = self.lock_unpaused(|state| state.reader_is_paused, &self.reader_may_go);
         loop {
             if state.cancelled {
                 return Err(Closed::Cancelled);

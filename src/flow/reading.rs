@@ -57,7 +57,7 @@ pub struct LinkInfo {
     pub from: usize,
     /// The stage that reads.
     pub to: usize,
-    /// At this many bytes the writer is stalled.
+    /// At this many bytes the writer is stalled, as the run begins.
     pub high_bytes: u64,
 }
 
@@ -123,6 +123,8 @@ pub struct LinkReading {
     pub fill_byte_seconds: f64,
     /// When the fill last changed.
     pub changed_nanos: u64,
+    /// At this many bytes the writer is stalled now; 0 is as the run began.
+    pub high_bytes: u64,
     /// The writer's waits for room.
     pub stall: Episodes,
     /// The reader's waits for bytes.
@@ -271,11 +273,19 @@ impl Reading {
             None => (self.started_nanos, 0.0),
         };
         let seconds = self.at_nanos.saturating_sub(begin) as f64 / 1e9;
-        let high = self.scheme.links[link].high_bytes as f64;
+        let high = self.high_bytes(link) as f64;
         if seconds <= 0.0 || high <= 0.0 {
             return 0.0;
         }
         ((self.links[link].area(self.at_nanos) - area) / seconds / high).clamp(0.0, 1.0)
+    }
+
+    /// At how many bytes the writer of link number `link` is stalled.
+    pub fn high_bytes(&self, link: usize) -> u64 {
+        match self.links[link].high_bytes {
+            0 => self.scheme.links[link].high_bytes,
+            now => now,
+        }
     }
 
     /// What stage number `stage` has taken: from its input link, or from outside.

@@ -53,6 +53,7 @@ mod hired;
 #[cfg(feature = "web")]
 mod http_engine;
 mod inflate;
+mod knob;
 mod level;
 #[cfg(any(feature = "text", feature = "web"))]
 mod lines;
@@ -128,6 +129,7 @@ pub use contract::{
 };
 
 pub use fault::{Fault, ReaderGone};
+pub use knob::Knob;
 pub use notes::Notes;
 pub use opening::GivenEnds;
 pub use outside::input::{NOT_READ, Removal, Removed, SourceFile};

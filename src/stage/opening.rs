@@ -2,6 +2,7 @@
 //! Opens nothing by itself.
 
 use super::contract::{Body, Commit};
+use super::knob::Knob;
 use super::notes::Notes;
 use super::outside::input::{Removal, SourceFile};
 use super::serving::Template;
@@ -29,6 +30,8 @@ pub struct Registered {
     pub removals: Vec<Arc<Removal>>,
     /// What it has to tell at the end of the run.
     pub notes: Notes,
+    /// What of it can be changed while it runs.
+    pub knob: Option<Arc<Knob>>,
 }
 
 /// What stands for the standard streams of a run, until a stage takes it.
@@ -185,6 +188,11 @@ impl<'a> Opening<'a> {
     /// Where the stage leaves what people are told at the end of the run.
     pub fn notes(&self) -> Notes {
         self.registered.notes.clone()
+    }
+
+    /// Offers a number of the stage to whoever wants to change it while it runs.
+    pub fn offer(&mut self, knob: Arc<Knob>) {
+        self.registered.knob = Some(knob);
     }
 
     /// Says that what the stage writes cannot be taken back; the report then tells how much of it went out.

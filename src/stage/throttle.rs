@@ -3,13 +3,18 @@
 
 use super::amount::Amount;
 use super::contract::{Body, Context, Entry, Example, Opening, Role, Stage};
+use super::knob::Knob;
 use crate::flow::{Inlet, Medium, Outlet};
+use std::sync::Arc;
 use std::time::Duration;
 
 const NANOS_PER_SECOND: u128 = 1_000_000_000;
 
 /// What this part of a second brings is sent at once: twenty steps a second look steady and cost nothing.
 const SLICES_PER_SECOND: u64 = 20;
+
+/// How long a new rate may go unnoticed.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// Pass the bytes on at no more than RATE
 ///
@@ -47,10 +52,11 @@ impl Stage for Throttle {
         true
     }
 
-    fn open(self: Box<Self>, _opening: &mut Opening<'_>) -> anyhow::Result<Body> {
+    fn open(self: Box<Self>, opening: &mut Opening<'_>) -> anyhow::Result<Body> {
         let burst_bytes = self.burst.map_or(0, |size| size.bytes);
-        let rate = self.rate.bytes;
-        Ok(Body::filter(move |inlet, outlet, context| throttle(inlet, outlet, context, rate, burst_bytes)))
+        let rate = Arc::new(Knob::new(self.rate.bytes));
+        opening.offer(Arc::clone(&rate));
+        Ok(Body::filter(move |inlet, outlet, context| throttle(inlet, outlet, context, &rate, burst_bytes)))
     }
 }
 
@@ -58,23 +64,26 @@ fn throttle(
     inlet: &mut Inlet,
     outlet: &mut Outlet,
     context: &Context,
-    rate: u64,
+    rate: &Knob,
     burst_bytes: u64,
 ) -> anyhow::Result<()> {
     context.waits_for(Medium::Clock);
-    let slice_bytes = usize::try_from(slice_bytes(rate)).unwrap_or(usize::MAX);
-    let mut bucket = Bucket::new(rate, burst_bytes, context.clock().now_nanos());
+    let mut bucket = Bucket::new(rate.value(), burst_bytes, context.clock().now_nanos());
     while let Some(chunk) = inlet.next_chunk()? {
         let mut rest = Some(chunk);
         while let Some(mut slice) = rest.take() {
-            if slice.len() > slice_bytes {
-                let mut behind = slice.clone();
-                behind.advance(slice_bytes);
-                slice.truncate(slice_bytes);
-                rest = Some(behind);
+            bucket.turn(rate.value(), burst_bytes);
+            let count = slice.len().min(usize::try_from(slice_bytes(rate.value())).unwrap_or(usize::MAX));
+            if let Some(time) = bucket.take(count as u64, context.clock().now_nanos()) {
+                context.sleep(time.min(LOOK))?;
+                rest = Some(slice);
+                continue;
             }
-            while let Some(time) = bucket.take(slice.len() as u64, context.clock().now_nanos()) {
-                context.sleep(time)?;
+            if slice.len() > count {
+                let mut behind = slice.clone();
+                behind.advance(count);
+                slice.truncate(count);
+                rest = Some(behind);
             }
             outlet.send(slice)?;
         }
@@ -101,14 +110,18 @@ struct Bucket {
 
 impl Bucket {
     fn new(rate: u64, burst_bytes: u64, now_nanos: u64) -> Self {
+        let mut bucket = Bucket { rate: 0, depth: 0, level: 0, seen_nanos: now_nanos };
+        bucket.turn(rate, burst_bytes);
+        bucket
+    }
+
+    /// From now on it fills at this rate. What it holds stays, as far as there is room.
+    fn turn(&mut self, rate: u64, burst_bytes: u64) {
         // Two slices deep at least: while one is paid for, a sleep that took too long must not be lost.
         let depth_bytes = burst_bytes.max(slice_bytes(rate).saturating_mul(2));
-        Bucket {
-            rate: u128::from(rate),
-            depth: u128::from(depth_bytes) * NANOS_PER_SECOND,
-            level: 0,
-            seen_nanos: now_nanos,
-        }
+        self.rate = u128::from(rate);
+        self.depth = u128::from(depth_bytes) * NANOS_PER_SECOND;
+        self.level = self.level.min(self.depth);
     }
 
     /// Spends `bytes`, at most a slice; or says how long it takes until they are there, and spends nothing.
@@ -186,6 +199,20 @@ mod tests {
         assert_eq!(bucket.take(5, SECOND), Some(Duration::from_millis(50)));
         assert_eq!(bucket.take(5, SECOND / 2), Some(Duration::from_millis(50)));
         assert_eq!(bucket.take(5, SECOND + SECOND / 20), None);
+    }
+
+    #[test]
+    fn a_bucket_that_is_turned_fills_at_the_new_rate() {
+        let mut bucket = Bucket::new(1, 0, 1);
+        assert_eq!(bucket.take(1, 1), Some(Duration::from_secs(1)));
+        bucket.turn(1000, 0);
+        assert_eq!(bucket.take(50, 1 + SECOND / 20), None);
+        // What a faster one had earned is more than a slower one may send at once.
+        assert!(bucket.take(50, 1 + 2 * SECOND).is_none());
+        bucket.turn(20, 0);
+        assert_eq!(bucket.take(1, 1 + 2 * SECOND), None);
+        assert_eq!(bucket.take(1, 1 + 2 * SECOND), None);
+        assert_eq!(bucket.take(1, 1 + 2 * SECOND), Some(Duration::from_millis(50)));
     }
 
     #[test]

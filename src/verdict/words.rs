@@ -37,6 +37,7 @@ fn medium_words(medium: Medium) -> MediumWords {
         Medium::Writer => {
             ("somebody to write more", "nothing new", Settled("all that is there has been read"))
         }
+        Medium::Pause => ("somebody to resume it", "paused", Settled("it was paused")),
         Medium::Socket => ("its peer", "network", Try("compression in front of the network")),
     };
     MediumWords { waiting_for, short, advice }
@@ -123,7 +124,7 @@ impl Verdict {
 }
 
 /// A stage as people know it: `gzip -6`.
-pub(super) fn subject(stage: &StageInfo) -> String {
+pub fn subject(stage: &StageInfo) -> String {
     let (name, label) = (printed(&stage.name), printed(&stage.label));
     if label.is_empty() { name } else { format!("{name} {label}") }
 }
@@ -138,6 +139,7 @@ fn doing(state: State) -> String {
         State::Computing(Cores { used, .. }) => format!("computing, {used} cores"),
         State::ShortOfCores => "computing, short of cores".to_string(),
         State::CopyingInKernel => "copying in the kernel".to_string(),
+        State::Waiting(Medium::Pause) => "paused".to_string(),
         State::Waiting(medium) => format!("waiting for {}", medium_words(medium).waiting_for),
     }
 }

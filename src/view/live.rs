@@ -2,10 +2,13 @@
 //! Nobody waits for it, data least of all: a terminal that takes nothing holds this thread and no other.
 
 use super::canvas::Canvas;
+use super::fullscreen::{FullScreen, Keyboard};
+use super::inspect::{Inspector, Wish};
 use super::look::Look;
 use super::picture::{Frame, Size, picture};
 use super::progress::status_line;
 use super::terminal::{DataOn, Terminal};
+use crate::engine::Controls;
 use crate::flow::Reading;
 use crate::verdict::judge;
 use std::collections::VecDeque;
@@ -16,6 +19,8 @@ use std::time::{Duration, Instant};
 /// A run that ends sooner is not worth a picture.
 const DELAY: Duration = Duration::from_millis(500);
 const PICTURE_INTERVAL: Duration = Duration::from_millis(100);
+/// So that a key is answered at once.
+const INSPECTOR_INTERVAL: Duration = Duration::from_millis(50);
 const PLAIN_INTERVAL: Duration = Duration::from_secs(1);
 const INTERVALS: [Duration; 2] = [Duration::from_millis(20), Duration::from_secs(3600)];
 /// How long the end of a run waits for the picture to be taken down.
@@ -60,6 +65,8 @@ pub type Sample = Arc<dyn Fn() -> Reading + Send + Sync>;
 #[derive(Debug)]
 pub struct Live {
     shared: Arc<Shared>,
+    /// The inspector's.
+    keyboard: Option<Arc<Keyboard>>,
 }
 
 impl Live {
@@ -68,8 +75,31 @@ impl Live {
         Live::start_on(Terminal::of_stderr(), settings, sample)
     }
 
+    /// Begins to inspect a run, on the terminal behind stderr.
+    ///
+    /// # Errors
+    /// Why that cannot be.
+    pub fn inspect(settings: &LiveSettings, sample: Sample, controls: Controls) -> Result<Live, String> {
+        let (terminal, keyboard) = inspectable(settings)?;
+        let mut watcher = Watcher::new(terminal, Mode::Inspector, settings, sample);
+        let keyboard = Arc::new(keyboard);
+        let screen = FullScreen::new(Arc::clone(&watcher.terminal), Arc::clone(&keyboard));
+        watcher.inspection = Some((Inspector::new(controls), screen));
+        let live = Live { shared: Arc::default(), keyboard: Some(keyboard) };
+        live.spawn(watcher);
+        Ok(live)
+    }
+
+    fn spawn(&self, watcher: Watcher) {
+        let shared = Arc::clone(&self.shared);
+        let body = move || watcher.run(&shared);
+        // Without a thread to spare the run goes on unseen.
+        let is_started = thread::Builder::new().name("view".to_string()).spawn(body).is_ok();
+        self.shared.control().is_alive = is_started;
+    }
+
     fn start_on(terminal: Option<Terminal>, settings: &LiveSettings, sample: Sample) -> Live {
-        let shared = Arc::new(Shared::default());
+        let live = Live { shared: Arc::default(), keyboard: None };
         let mode = terminal.as_ref().map_or(Mode::Nothing, |terminal| {
             let manners = match terminal.is_shared_with(&settings.data_on) {
                 _ if !terminal.is_capable() => Manners::NoTerminal,
@@ -79,19 +109,15 @@ impl Live {
             mode(settings.progress, manners)
         });
         if let (Some(terminal), Mode::Picture | Mode::Plain) = (terminal, mode) {
-            let watcher = Watcher::new(terminal, mode, settings, sample);
-            let thread_shared = Arc::clone(&shared);
-            let body = move || watcher.run(&thread_shared);
-            // Without a thread to spare the run goes on unseen.
-            let is_started = thread::Builder::new().name("view".to_string()).spawn(body).is_ok();
-            shared.control().is_alive = is_started;
+            live.spawn(Watcher::new(terminal, mode, settings, sample));
         }
-        Live { shared }
+        live
     }
 
     /// Takes the picture down until [`Live::resume`]: before the process stops, or while somebody is asked something.
     pub fn suspend(&self) {
         self.shared.order(Order::Rest, |control| !control.is_up);
+        self.give_the_keyboard_back();
     }
 
     /// Goes on after [`Live::suspend`].
@@ -113,6 +139,14 @@ impl Live {
 
     fn end(&self) {
         self.shared.order(Order::End, |control| !control.is_alive);
+        self.give_the_keyboard_back();
+    }
+
+    /// Where the thread is held by a terminal that takes nothing, and has not done so.
+    fn give_the_keyboard_back(&self) {
+        if let Some(keyboard) = &self.keyboard {
+            keyboard.give_back();
+        }
     }
 }
 
@@ -122,12 +156,36 @@ impl Drop for Live {
     }
 }
 
+/// The terminal and the keyboard for an inspector.
+///
+/// # Errors
+/// Why there can be none, with what to do about it.
+fn inspectable(settings: &LiveSettings) -> Result<(Terminal, Keyboard), String> {
+    let nowhere = || "--inspect needs a terminal on standard error".to_string();
+    let terminal = Terminal::of_stderr().filter(Terminal::is_capable).ok_or_else(nowhere)?;
+    if terminal.is_shared_with(&settings.data_on) {
+        let remedy = "read from a file and write to one, or redirect them";
+        return Err(format!("--inspect needs the terminal, and the chain reads or writes it\n  {remedy}"));
+    }
+    let keyboard = Keyboard::of_stderr().map_err(|_| nowhere())?;
+    Ok((terminal, keyboard))
+}
+
+/// Whether a run can be inspected.
+///
+/// # Errors
+/// Why not, with what to do about it.
+pub fn can_inspect(settings: &LiveSettings) -> Result<(), String> {
+    inspectable(settings).map(|_| ())
+}
+
 /// In which way a run is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Mode {
     Nothing,
     Picture,
     Plain,
+    Inspector,
 }
 
 /// What stderr is good for.
@@ -240,13 +298,19 @@ struct Watcher {
     is_insisted_on: bool,
     sample: Sample,
     canvas: Canvas,
+    /// While the run is inspected.
+    inspection: Option<(Inspector, FullScreen)>,
     history: History,
 }
 
 impl Watcher {
     fn new(terminal: Terminal, mode: Mode, settings: &LiveSettings, sample: Sample) -> Watcher {
         let terminal = Arc::new(terminal);
-        let usual = if mode == Mode::Plain { PLAIN_INTERVAL } else { PICTURE_INTERVAL };
+        let usual = match mode {
+            Mode::Plain => PLAIN_INTERVAL,
+            Mode::Inspector => INSPECTOR_INTERVAL,
+            Mode::Picture | Mode::Nothing => PICTURE_INTERVAL,
+        };
         let [shortest, longest] = INTERVALS;
         Watcher {
             canvas: Canvas::new(Arc::clone(&terminal)),
@@ -254,8 +318,9 @@ impl Watcher {
             mode,
             interval: settings.interval.unwrap_or(usual).clamp(shortest, longest),
             look: settings.look,
-            is_insisted_on: settings.progress != Progress::Auto,
+            is_insisted_on: settings.progress != Progress::Auto || mode == Mode::Inspector,
             sample,
+            inspection: None,
             history: History::default(),
         }
     }
@@ -292,6 +357,7 @@ impl Watcher {
         if !self.is_welcome() {
             // Whatever is there now belongs to whoever uses the terminal.
             self.canvas.forget();
+            self.give_the_screen_back();
             return;
         }
         if !self.terminal.is_writable(Duration::ZERO) {
@@ -306,6 +372,7 @@ impl Watcher {
                 self.terminal.write(format!("{line}\n").as_bytes());
             }
             Mode::Picture => self.draw(&now),
+            Mode::Inspector => self.inspect(&now),
         }
         self.history.push(now);
     }
@@ -325,12 +392,37 @@ impl Watcher {
         self.canvas.draw(&picture(&frame, size, self.look), columns, rows);
     }
 
+    fn inspect(&mut self, now: &Reading) {
+        let Some((inspector, screen)) = &mut self.inspection else { return };
+        let (columns, rows) = self.terminal.size();
+        let size = Size { columns: usize::from(columns.max(2)) - 1, rows: usize::from(rows) };
+        self.history.trim(now.at_nanos);
+        let frame = [self.history.previous.as_ref(), self.history.recent(now.at_nanos)];
+        inspector.note(now);
+        let wishes: Vec<Wish> =
+            screen.keys().into_iter().map(|key| inspector.press(key, now, frame)).collect();
+        if wishes.contains(&Wish::Close) {
+            self.give_the_screen_back();
+            self.inspection = None;
+            (self.mode, self.interval) = (Mode::Picture, PICTURE_INTERVAL);
+            return;
+        }
+        screen.draw(&inspector.lines(now, frame, size, self.look));
+    }
+
+    fn give_the_screen_back(&mut self) {
+        if let Some((_, screen)) = &mut self.inspection {
+            screen.leave();
+        }
+    }
+
     fn is_welcome(&self) -> bool {
         self.terminal.is_ours() && (self.is_insisted_on || self.terminal.is_cooked())
     }
 
     fn take_down(&mut self) {
         if self.is_welcome() && self.terminal.is_writable(WRITE_PATIENCE) {
+            self.give_the_screen_back();
             self.canvas.take_down();
         } else {
             self.canvas.forget();

@@ -68,6 +68,10 @@ pub(super) struct Glyphs {
     /// In front of what limits the run.
     pub(super) mark: &'static str,
     pub(super) ellipsis: &'static str,
+    /// How full something was, from nothing to all of it.
+    pub(super) levels: [char; 9],
+    /// In front of a row that is selected; two columns.
+    pub(super) selected: &'static str,
     /// In front of a number of lines left out.
     pub(super) gap: &'static str,
 }
@@ -80,6 +84,8 @@ static UNICODE: Glyphs = Glyphs {
     times: "×",
     mark: "◀",
     ellipsis: "…",
+    levels: [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'],
+    selected: "▸ ",
     gap: "⋮",
 };
 
@@ -91,6 +97,8 @@ static ASCII: Glyphs = Glyphs {
     times: "x",
     mark: "<-",
     ellipsis: "~",
+    levels: [' ', '.', '.', ':', ':', '=', '=', '#', '#'],
+    selected: "> ",
     gap: ":",
 };
 

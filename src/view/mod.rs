@@ -5,6 +5,8 @@
 //! |---|---|
 //! | `live` | the thread that looks and draws |
 //! | `canvas` | a picture on a terminal, and off it again: the one place where indicatif is named |
+//! | `inspect` | the inspector: histories, and keys that change the run |
+//! | `fullscreen` | a terminal given over to it |
 //! | `terminal` | what is known of the terminal, and bytes to it |
 //! | `picture` | readings to lines, of which `stages`, `links`, `layout` and `progress` make the parts |
 //! | `report`, `failure` | the end of a run in words |
@@ -12,6 +14,8 @@
 
 mod canvas;
 mod failure;
+mod fullscreen;
+mod inspect;
 mod layout;
 mod links;
 mod live;
@@ -26,7 +30,7 @@ mod terminal;
 mod tests;
 
 pub use failure::{Detail, Place, failures};
-pub use live::{Live, LiveSettings, Progress, Sample};
+pub use live::{Live, LiveSettings, Progress, Sample, can_inspect};
 pub use look::{Charset, Look};
 pub use picture::{Frame, Size, picture};
 pub use progress::status_line;

@@ -63,7 +63,7 @@ pub fn picture(frame: &Frame<'_>, size: Size, look: Look) -> Vec<String> {
 }
 
 /// The verdict's line, without what would be next where both do not fit.
-fn verdict_words(frame: &Frame<'_>, columns: usize, look: Look) -> Option<String> {
+pub(super) fn verdict_words(frame: &Frame<'_>, columns: usize, look: Look) -> Option<String> {
     let scheme = &frame.now.scheme;
     let words = clean(&frame.verdict.words(scheme)?, look);
     if width(&words) <= columns {

@@ -198,6 +198,9 @@ fn state(now: &Reading, stage: usize, share: &Share) -> String {
     if reading.started_nanos == 0 {
         return String::new();
     }
+    if reading.medium == Medium::Pause {
+        return "paused".to_string();
+    }
     let part = |nanos: u64| share.fraction(nanos);
     let waits = part(share.waiting_nanos);
     if waits > part(share.busy_nanos) && waits >= 0.1 {

@@ -1,0 +1,42 @@
+//! What people may change of a run while it lasts: pause it, resize its links, turn what a stage offers.
+//! Knows nothing of who does so.
+
+use super::shared::Shared;
+use crate::stage::Knob;
+use std::sync::Arc;
+
+/// Changes a run from any thread; after the run's end nothing happens.
+#[derive(Debug, Clone)]
+pub struct Controls(pub(super) Arc<Shared>);
+
+impl Controls {
+    /// Has a stage move nothing until it is resumed, or resumes it. It stops when it next takes from a link or gives to one;
+    /// what it does until then, and its workers, goes on.
+    pub fn pause(&self, stage: usize, is_paused: bool) {
+        // First, so that nobody sees it wait for anything else.
+        self.0.gauges[stage].pause(is_paused);
+        for (info, link) in self.0.scheme.links.iter().zip(&self.0.links) {
+            if info.from == stage {
+                link.pause_writer(is_paused);
+            }
+            if info.to == stage {
+                link.pause_reader(is_paused);
+            }
+        }
+    }
+
+    /// Pauses or resumes every stage.
+    pub fn pause_all(&self, is_paused: bool) {
+        (0..self.0.gauges.len()).for_each(|stage| self.pause(stage, is_paused));
+    }
+
+    /// Gives a link another high mark, in bytes.
+    pub fn resize(&self, link: usize, high_bytes: u64) {
+        self.0.links[link].resize(usize::try_from(high_bytes).unwrap_or(usize::MAX));
+    }
+
+    /// What a stage offers to be changed.
+    pub fn knob(&self, stage: usize) -> Option<&Knob> {
+        self.0.knobs[stage].get().map(Arc::as_ref)
+    }
+}
