@@ -23,7 +23,7 @@ _weir() {
 
     case "${cmd}" in
         weir)
-            opts="-B -T -f -s -n -q -v -i -h -V --buffer --threads --file --files0-from --size --dry-run --quiet --verbose --interval --progress --report --stall-timeout --stages --generate --help --version"
+            opts="-B -T -f -s -n -q -v -i -h -V --buffer --threads --file --files0-from --size --dry-run --quiet --verbose --interval --progress --inspect --report --stall-timeout --stages --generate --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

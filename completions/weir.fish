@@ -16,6 +16,7 @@ fish\t'Completions for fish'"
 complete -c weir -s n -l dry-run -d 'Show the plan and what would become of each file; open nothing'
 complete -c weir -s q -l quiet -d 'Say nothing but errors'
 complete -c weir -s v -l verbose -d 'Say more: the report at the end, and what a failure caused in other stages'
+complete -c weir -l inspect -d 'Inspect the run on the whole screen: the history of every link, and keys that pause the run or a stage, change a throttle\'s rate or a link\'s size, and freeze the picture'
 complete -c weir -l report -d 'Report at the end what each stage and each link did'
 complete -c weir -l stages -d 'List the stages'
 complete -c weir -s h -l help -d 'Print help (see more with \'--help\')'

@@ -27,6 +27,7 @@ mod http_answers;
 mod http_client;
 #[cfg(feature = "web")]
 mod http_sending;
+mod inspect;
 mod interop;
 mod large;
 mod memory;

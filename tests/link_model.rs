@@ -122,6 +122,36 @@ fn a_cancel_frees_both(bounds: Bounds, chunks: u8, end: WriterEnd) {
     assert!(matches!(written, Ok(()) | Err(Closed::Cancelled | Closed::HungUp)), "{written:?}");
 }
 
+/// Somebody pauses both ends, changes the size, and lets them go on.
+fn a_pause_loses_nothing(bounds: Bounds, chunks: u8, high_bytes: usize) {
+    let (writer, reader, link) = open(bounds);
+    let writing = thread::spawn(move || write(writer, chunks, WriterEnd::Finish));
+    let meddling = thread::spawn(move || {
+        link.pause_writer(true);
+        link.pause_reader(true);
+        link.resize(high_bytes);
+        link.pause_writer(false);
+        link.pause_reader(false);
+    });
+    assert_eq!(read(reader, u8::MAX), (chunks, Some(Ok(()))));
+    assert_eq!(writing.join().unwrap(), Ok(()));
+    meddling.join().unwrap();
+}
+
+/// Nobody resumes what was paused.
+fn an_end_frees_who_is_paused(bounds: Bounds, chunks: u8, end: fn(&Link)) {
+    let (writer, reader, link) = open(bounds);
+    let writing = thread::spawn(move || write(writer, chunks, WriterEnd::Finish));
+    let reading = thread::spawn(move || read(reader, u8::MAX));
+    link.pause_writer(true);
+    link.pause_reader(true);
+    end(&link);
+    // A reader that was paused at the end of all there is has nothing to be freed from.
+    link.pause_reader(false);
+    reading.join().unwrap();
+    writing.join().unwrap().ok();
+}
+
 /// A hang-up made for the reader by a third thread, as the main loop does for a closed stream.
 fn a_hang_up_from_outside_frees_both(bounds: Bounds, chunks: u8) {
     let (writer, reader, link) = open(bounds);
@@ -174,6 +204,17 @@ fn every_schedule_of_an_abort_is_an_abort() {
 #[test]
 fn every_schedule_of_a_hang_up_frees_the_writer() {
     check_dfs(|| a_hang_up_frees_the_writer(tight(), 3, 1), None);
+}
+
+#[test]
+fn random_schedules_of_pauses_deliver_all_and_keep_nobody() {
+    for bounds in [tight(), Bounds { start_bytes: 64, ..Bounds::new(64, 16) }] {
+        for high_bytes in [1, 1000] {
+            check_random(move || a_pause_loses_nothing(bounds, 6, high_bytes), 2_000);
+        }
+        check_random(move || an_end_frees_who_is_paused(bounds, 6, Link::cancel), 2_000);
+        check_random(move || an_end_frees_who_is_paused(bounds, 6, Link::hang_up), 2_000);
+    }
 }
 
 #[test]

@@ -44,7 +44,7 @@ impl StallWatch {
 #[cfg(test)]
 mod tests {
     use super::StallWatch;
-    use crate::flow::{LinkReading, Reading, StageReading};
+    use crate::flow::{LinkReading, Medium, Reading, StageReading};
     use std::time::Duration;
 
     fn reading(at_seconds: u64, bytes: u64, on_core_nanos: u64) -> Reading {
@@ -62,6 +62,16 @@ mod tests {
         assert!(!watch.is_stalled(&reading(2, 10, 0)));
         assert!(!watch.is_stalled(&reading(4, 10, 0)));
         assert!(watch.is_stalled(&reading(5, 10, 0)));
+    }
+
+    #[test]
+    fn a_run_that_somebody_paused_is_not_stalled() {
+        let mut watch = StallWatch::new(Duration::from_secs(3), 0);
+        let mut paused = reading(60, 0, 0);
+        paused.stages[0].medium = Medium::Pause;
+        assert!(!watch.is_stalled(&paused));
+        assert!(!watch.is_stalled(&reading(62, 0, 0)));
+        assert!(watch.is_stalled(&reading(63, 0, 0)));
     }
 
     #[test]

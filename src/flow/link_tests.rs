@@ -81,6 +81,45 @@ fn an_empty_link_starves_its_reader_and_the_first_chunk_ends_it() {
 }
 
 #[test]
+fn a_stalled_writer_goes_on_when_its_link_is_made_larger() {
+    let (mut writer, mut reader, link) = open(bounds());
+    let pool = Pool::new(CHUNK_BYTES);
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            for _ in 0..20 {
+                writer.send(chunk(&pool, &[1; CHUNK_BYTES])).unwrap();
+            }
+            writer.finish();
+        });
+        until(&link, |reading| reading.stall.is_open());
+        link.resize(100 * CHUNK_BYTES);
+        until(&link, |reading| reading.bytes_in == 20 * CHUNK_BYTES as u64);
+    });
+    let reading = link.gauge().reading();
+    assert_eq!((reading.stall.count, reading.high_bytes), (1, 100 * CHUNK_BYTES as u64));
+    while reader.receive().unwrap().is_some() {}
+}
+
+#[test]
+fn who_is_paused_neither_stalls_nor_starves() {
+    let (mut writer, mut reader, link) = open(bounds());
+    let pool = Pool::new(CHUNK_BYTES);
+    link.pause_writer(true);
+    link.pause_reader(true);
+    thread::scope(|scope| {
+        let written = scope.spawn(move || writer.send(chunk(&pool, b"abc")).map(|()| writer.finish()));
+        let taken = scope.spawn(move || reader.receive().unwrap().map(|chunk| chunk.len()));
+        link.pause_writer(false);
+        assert_eq!(written.join().unwrap(), Ok(()));
+        assert_eq!((link.gauge().reading().bytes_in, link.gauge().reading().bytes_out), (3, 0));
+        link.pause_reader(false);
+        assert_eq!(taken.join().unwrap(), Some(3));
+    });
+    let reading = link.gauge().reading();
+    assert_eq!((reading.stall.count, reading.starve.count), (0, 0));
+}
+
+#[test]
 fn small_chunks_join_the_one_at_the_tail() {
     let (mut writer, mut reader, link) = open(bounds());
     let pool = Pool::new(CHUNK_BYTES);

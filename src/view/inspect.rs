@@ -206,8 +206,12 @@ impl Inspector {
             return vec![Piece::new(message.clone(), Style::Alarm)];
         }
         let verb = |is_paused: bool| if is_paused { "resume" } else { "pause" };
-        let mut hints = vec![format!("space {} all", verb(is_paused_anywhere(now)))];
-        match items(now).get(self.selected) {
+        let items = items(now);
+        let mut hints = Vec::new();
+        if !items.is_empty() {
+            hints.push(format!("space {} all", verb(is_paused_anywhere(now))));
+        }
+        match items.get(self.selected) {
             Some(&Item::Stage(stage)) => {
                 hints.push(format!("p {} {}", verb(is_paused(now, stage)), now.scheme.stages[stage].name));
                 hints.extend(self.controls.knob(stage).map(|_| "+ - rate".to_string()));
@@ -216,7 +220,9 @@ impl Inspector {
             None => {}
         }
         hints.push(if self.frozen.is_some() { "f unfreeze" } else { "f freeze" }.to_string());
-        hints.push("j k select".to_string());
+        if !items.is_empty() {
+            hints.push("j k select".to_string());
+        }
         hints.push("q close".to_string());
         let mut pieces = Vec::new();
         if self.frozen.is_some() {
@@ -258,9 +264,7 @@ impl Step {
     fn of_two(self, value: u64) -> u64 {
         match self {
             Step::Up => value.saturating_add(1).checked_next_power_of_two().unwrap_or(value),
-            Step::Down => {
-                (value.max(2) - 1).next_power_of_two() / if value.is_power_of_two() { 2 } else { 1 }
-            }
+            Step::Down => 1 << (value.max(2) - 1).ilog2(),
         }
     }
 
