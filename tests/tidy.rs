@@ -161,6 +161,7 @@ fn the_top_level_holds_what_it_should_and_nothing_else() {
         "LICENSE-MIT",
         "README.md",
         "benches",
+        "build.rs",
         "clippy.toml",
         "completions",
         "man",
