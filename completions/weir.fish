@@ -1,5 +1,6 @@
 complete -c weir -s B -l buffer -d 'How much each link holds before its writer has to wait [default: 1M]' -r
 complete -c weir -s T -l threads -d 'How many threads compute for the heavy stages, all of them together; 0 is one for each core' -r
+complete -c weir -s j -l jobs -d 'How many runs of a batch go on at once; 0 is one for each core [default: 1]' -r
 complete -c weir -s f -l file -d 'Read the chain from FILE; every argument is an operand then' -r -F
 complete -c weir -l files0-from -d 'Read the operands from FILE, each ended by a NUL; `-` is standard input' -r -F
 complete -c weir -s s -l size -d 'The input\'s size, for percent and time left, when it cannot be known' -r

@@ -15,8 +15,8 @@ Examples:
       compress a file; access.log.gz appears when all has succeeded
   weir gunzip <a.gz >a
       a missing source is standard input, a missing sink standard output
-  weir 'read {} | gzip | write {}.gz' -- *.log
-      one run for each operand
+  weir -j 4 'read {} | gzip | write {}.gz' -- *.log
+      one run for each operand, four at once
   weir 'read big | tee { gzip | write big.gz } | upper | write BIG'
       read once, write twice
   weir -n 'read a | upper | write a'
@@ -46,6 +46,13 @@ pub struct Cli {
     /// How many threads compute for the heavy stages, all of them together; 0 is one for each core
     #[arg(short = 'T', long, value_name = "N", default_value_t = 0, hide_default_value = true)]
     pub threads: usize,
+
+    /// How many runs of a batch go on at once; 0 is one for each core [default: 1]
+    ///
+    /// They begin in the order of the operands. Digests, and whatever else stages tell at the end of their run, come in that order,
+    /// too; what went wrong, and reports, as each run ends.
+    #[arg(short, long, value_name = "N", default_value_t = 1, hide_default_value = true)]
+    pub jobs: usize,
 
     /// Read the chain from FILE; every argument is an operand then
     #[arg(short, long, value_name = "FILE")]
@@ -81,7 +88,7 @@ pub struct Cli {
 
     /// Inspect the run on the whole screen: the history of every link, and keys that pause the run or a stage, change a throttle's
     /// rate or a link's size, and freeze the picture
-    #[arg(long, conflicts_with_all = ["progress", "quiet"])]
+    #[arg(long, conflicts_with_all = ["jobs", "progress", "quiet"])]
     pub inspect: bool,
 
     /// Report at the end what each stage and each link did
@@ -183,6 +190,16 @@ mod tests {
             assert!(parse(&words).is_ok(), "{words:?}");
         }
         assert!(parse(&["--stages", "upper"]).is_err());
+    }
+
+    #[test]
+    fn one_run_goes_on_at_a_time_unless_more_are_asked_for() {
+        let jobs = |words: &[&str]| parse(words).map(|cli| cli.jobs).ok();
+        assert_eq!(
+            [jobs(&["upper"]), jobs(&["-j", "0", "upper"]), jobs(&["--jobs=3", "upper"])],
+            [Some(1), Some(0), Some(3)]
+        );
+        assert_eq!([jobs(&["-j", "-1", "upper"]), jobs(&["-j", "all", "upper"])], [None, None]);
     }
 
     #[test]

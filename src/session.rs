@@ -1,6 +1,8 @@
 //! One call of weir: from its command line to the way the process ends.
 //! Holds no rule of its own: it hands text, plans, runs and reports from one part to the next.
 
+mod at_once;
+mod batch;
 mod input;
 mod show;
 
@@ -10,9 +12,7 @@ use crate::engine::{self, Notice, Outcome, Process, Report, Running};
 use crate::exit::Exit;
 use crate::generate;
 use crate::lang::{self, Batch, Chain};
-use crate::plan::{
-    Claims, Facts, Plan, Problem, Refusal, Settings, Streams, dry_run, preflight, unknown_names,
-};
+use crate::plan::{Facts, Plan, Problem, Refusal, Settings, Streams, dry_run, preflight, unknown_names};
 use crate::stage::TABLE;
 use crate::view::{Live, LiveSettings, Look, Place, Sample, Terminal, can_inspect, tell};
 use clap::error::ErrorKind;
@@ -196,68 +196,23 @@ impl Session {
         }
     }
 
-    /// One run after another. What the chain says, and two runs with one output, is refused before any starts.
-    fn several(&self, batch: &Batch) -> Ending {
-        let mut claims = Claims::default();
-        for index in 0..batch.len() {
-            match self.prepare(&batch.chain(index)) {
-                Err(unready @ Unready::Chain(_)) => return self.unready(&unready),
-                // What is wrong with its files is said when the run's turn comes: it may be mended by then.
-                Err(Unready::Files(..)) => {}
-                Ok(ready) if ready.plan.is_endless() => {
-                    let place = ready.plan.place(0);
-                    let message =
-                        format!("weir: {place} ends only when it is told to, so no other run would start\n");
-                    return refuse(&(message + "  start weir once for each of them\n"), Exit::Usage);
-                }
-                Ok(ready) => {
-                    if index == 0 {
-                        self.announce(&ready);
-                    }
-                    let name = self.show.run_name(batch.operands(index));
-                    if let Err(problem) = claims.add(&name, &ready.facts) {
-                        return refuse(&show::problem_line(&problem), problem.exit);
-                    }
-                }
-            }
-        }
-        attached(|process| self.one_by_one(batch, process))
+    /// What a run is started with, beside its plan.
+    fn settings(&self, total_bytes: Option<u64>) -> engine::Settings {
+        let Cli { threads, stall_timeout, .. } = self.arguments;
+        engine::Settings { threads, stall_timeout, total_bytes }
     }
 
-    /// A run that fails does not keep the others from theirs; a signal does.
-    fn one_by_one(&self, batch: &Batch, process: &Process) -> Ending {
-        let mut failed = 0;
-        for index in 0..batch.len() {
-            let ending = match self.prepare(&batch.chain(index)) {
-                Err(unready) => self.unready(&unready),
-                Ok(ready) if self.arguments.dry_run => {
-                    let name = self.show.run_name(batch.operands(index));
-                    let text = dry_run(&ready.plan, &ready.facts);
-                    write_out(format!("run {} of {}: {name}\n{text}\n", index + 1, batch.len()).as_bytes())
-                }
-                Ok(ready) => self.go(ready, process),
-            };
-            match ending {
-                Ending::Exit(Exit::Done) => {}
-                Ending::Exit(_) => failed += 1,
-                Ending::Signal(signal) => return Ending::Signal(signal),
-            }
+    /// Says that a run has nothing to do: its output, called `name`, is there.
+    fn say_left_out(&self, name: &str) {
+        if !self.arguments.quiet {
+            tell(&format!("weir: {name} is there already: left out\n"));
         }
-        if failed == 0 {
-            return Ending::Exit(Exit::Done);
-        }
-        let done = batch.len() - failed;
-        let (well, ill) =
-            if self.arguments.dry_run { ("could start", "could not") } else { ("done", "failed") };
-        refuse(&format!("weir: {done} of {} runs {well}, {failed} {ill}\n", batch.len()), Exit::Batch)
     }
 
     /// Starts a run, shows it, sees it to its end.
     fn go(&self, ready: Ready, process: &Process) -> Ending {
-        if let Some(name) = ready.facts.skip {
-            if !self.arguments.quiet {
-                tell(&format!("weir: {name} is there already: left out\n"));
-            }
+        if let Some(name) = &ready.facts.skip {
+            self.say_left_out(name);
             return Ending::Exit(Exit::Done);
         }
         let places = places(&ready.plan);
@@ -268,11 +223,7 @@ impl Session {
         {
             return refuse(&format!("weir: {message}\n"), Exit::Usage);
         }
-        let settings = engine::Settings {
-            threads: self.arguments.threads,
-            stall_timeout: self.arguments.stall_timeout,
-            total_bytes: ready.facts.total_bytes,
-        };
+        let settings = self.settings(ready.facts.total_bytes);
         let (report, was_shown) = match engine::start(ready.plan, process, &settings) {
             Ok(running) => self.watch(running, &live, &places, quoted),
             Err(report) => (*report, false),

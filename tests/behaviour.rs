@@ -29,6 +29,7 @@ mod http_client;
 mod http_sending;
 mod inspect;
 mod interop;
+mod jobs;
 mod large;
 mod memory;
 mod names;

@@ -19,6 +19,25 @@ pub struct Report {
     pub reading: Reading,
 }
 
+impl Report {
+    /// How it counts among others.
+    pub(super) fn fared(&self) -> Fared {
+        match self.outcome {
+            Outcome::Done | Outcome::HungUp => Fared::Well,
+            Outcome::Failed(_) | Outcome::Cancelled(_) | Outcome::Stalled => Fared::Ill,
+        }
+    }
+}
+
+/// How a run counts among others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fared {
+    /// Well, or there was nothing to do.
+    Well,
+    /// It failed, or could not start.
+    Ill,
+}
+
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {

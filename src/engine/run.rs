@@ -4,11 +4,11 @@
 use super::commits::{self, Commits};
 use super::controls::Controls;
 use super::orders::Master;
-use super::process::is_orphaned;
 use super::removals::{Use, remove};
 use super::report::{Failure, Outcome, Output, OutputState, Report};
 use super::shared::{Monitor, Scopes, Shared};
 use super::stall::StallWatch;
+use super::stops::Stops;
 use super::thread::Ended;
 use crate::exit::Exit;
 use crate::flow::{Closed, Link, Reading};
@@ -16,14 +16,14 @@ use crate::stage::{Commit, Notes, Published, Removal, Saying, SourceFile};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
-use nix::sys::signal::{Signal, raise};
+use nix::sys::signal::Signal;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 /// How often the loop looks around when nothing happens.
-const TICK: Duration = Duration::from_millis(200);
+pub(super) const TICK: Duration = Duration::from_millis(200);
 
 /// How long the stages behind a failed one may take to deal with what it still gave, and cancelled ones to end.
 /// A thread that is stuck in the kernel is not waited for beyond it.
@@ -177,8 +177,7 @@ pub struct Running<'a> {
     stalled: Option<Reading>,
     /// Until when what still runs may end by itself.
     grace_until_nanos: Option<u64>,
-    /// When the loop last looked around.
-    seen_nanos: u64,
+    stops: Stops,
 }
 
 impl<'a> Running<'a> {
@@ -206,7 +205,7 @@ impl<'a> Running<'a> {
             is_hung_up: false,
             stalled: None,
             grace_until_nanos: None,
-            seen_nanos: master.clock().now_nanos(),
+            stops: Stops::new(master.clock()),
         }
     }
 
@@ -238,7 +237,7 @@ impl<'a> Running<'a> {
             self.pass_on_sayings(notice);
             self.obey_signals(notice);
             self.watch_for_a_stall();
-            self.seen_nanos = self.shared.clock.now_nanos();
+            self.stops.seen();
         }
         self.finish(notice)
     }
@@ -247,7 +246,7 @@ impl<'a> Running<'a> {
     fn pause(&mut self) {
         let stderr = io::stderr();
         let mut polled = vec![PollFd::new(self.hearer.bell.as_fd(), PollFlags::POLLIN)];
-        // What a server has rung stays rung.
+        // What is rung for a run stays rung.
         if self.cancelled.is_none() || matches!(self.master, Master::Process(_)) {
             polled.push(PollFd::new(self.master.wake(), PollFlags::POLLIN));
         }
@@ -331,18 +330,12 @@ impl<'a> Running<'a> {
 
     fn obey_signals(&mut self, notice: &mut dyn FnMut(Notice)) {
         for signal in self.master.take() {
-            match signal {
-                Signal::SIGUSR1 => notice(Notice::Status),
-                Signal::SIGWINCH => notice(Notice::Resized),
-                Signal::SIGTSTP => self.stop(notice),
-                Signal::SIGCONT => {
-                    self.leave_out_an_unseen_stop();
-                    notice(Notice::Resumed);
-                }
-                Signal::SIGINT | Signal::SIGTERM if self.ends_the_source() => {}
-                // A server says it once, and for good.
-                _ if self.cancelled.is_some() && matches!(self.master, Master::Server { .. }) => {}
-                ending => self.cancel(Outcome::Cancelled(ending as i32)),
+            match self.stops.obey(signal, notice) {
+                None => {}
+                Some(Signal::SIGINT | Signal::SIGTERM) if self.ends_the_source() => {}
+                // Who is no process says it once, and for good.
+                Some(_) if self.cancelled.is_some() && !matches!(self.master, Master::Process(_)) => {}
+                Some(ending) => self.cancel(Outcome::Cancelled(ending as i32)),
             }
         }
     }
@@ -356,27 +349,6 @@ impl<'a> Running<'a> {
             self.shared.ending.ring();
         }
         is_first
-    }
-
-    /// Stops the process as the terminal asked; returns when it goes on.
-    fn stop(&self, notice: &mut dyn FnMut(Notice)) {
-        if is_orphaned() {
-            return;
-        }
-        notice(Notice::Stopping);
-        self.shared.clock.freeze();
-        // Not refused to anybody for itself; if it were, the clock would only have stood still for a moment.
-        let _ = raise(Signal::SIGSTOP);
-        self.shared.clock.thaw();
-    }
-
-    /// A SIGSTOP cannot be caught: the time since the loop last looked around was spent in it, but for a tick at most.
-    fn leave_out_an_unseen_stop(&self) {
-        let unseen_nanos = self.shared.clock.now_nanos().saturating_sub(self.seen_nanos);
-        let unseen = Duration::from_nanos(unseen_nanos).saturating_sub(TICK);
-        if unseen > TICK {
-            self.shared.clock.skip(unseen);
-        }
     }
 
     fn watch_for_a_stall(&mut self) {

@@ -3,64 +3,30 @@
 
 use super::orders::Master;
 use super::report::{Outcome, Report};
+use super::roster::{Roster, busiest, readings};
 use super::run::Notice;
-use super::shared::Monitor;
 use super::start::{Settings, begin};
-use crate::flow::{Clock, RunReading, ServerGauge, ServerReading, Workers};
+use crate::flow::{Clock, ServerGauge, ServerReading, Workers};
 use crate::plan::{Plan, Recipe};
 use crate::stage::{Ends, GivenEnds, Orders, Saying, Served, Template, Touch};
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 /// So many of the busiest runs are told of.
 const BUSIEST: usize = 3;
 
 /// Who is served now, and how many were.
 #[derive(Debug, Default)]
-pub(super) struct Roster {
+pub(super) struct Guests {
     gauge: ServerGauge,
-    runs: Mutex<BTreeMap<u64, (String, Monitor)>>,
+    roster: Roster,
 }
 
-impl Roster {
+impl Guests {
     pub(super) fn reading(&self) -> ServerReading {
         let mut reading = self.gauge.reading();
-        let moved = |run: &RunReading| -> u64 {
-            run.reading.stages.iter().map(|stage| stage.bytes_read + stage.bytes_written).sum()
-        };
-        let monitors: Vec<(String, Monitor)> = self.lock().values().cloned().collect();
-        let mut runs: Vec<RunReading> = monitors
-            .into_iter()
-            .map(|(name, monitor)| RunReading { name, reading: monitor.reading() })
-            .collect();
-        runs.sort_by_key(|run| std::cmp::Reverse(moved(run)));
-        runs.truncate(BUSIEST);
-        reading.busiest = runs;
+        let runs = readings(self.roster.looks());
+        reading.busiest = busiest(&runs, BUSIEST).into_iter().map(|place| runs[place].clone()).collect();
         reading
-    }
-
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, (String, Monitor)>> {
-        // Nothing panics while it is held.
-        self.runs.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Notes a run until what is returned is dropped.
-    fn note(&self, name: String, monitor: Monitor) -> Noted<'_> {
-        let mut runs = self.lock();
-        let number = runs.last_key_value().map_or(0, |(number, _)| number + 1);
-        runs.insert(number, (name, monitor));
-        Noted { roster: self, number }
-    }
-}
-
-struct Noted<'a> {
-    roster: &'a Roster,
-    number: u64,
-}
-
-impl Drop for Noted<'_> {
-    fn drop(&mut self) {
-        self.roster.lock().remove(&self.number);
     }
 }
 
@@ -68,7 +34,7 @@ impl Drop for Noted<'_> {
 pub(super) struct Runs {
     /// `None` for a server that needs no chain.
     pub(super) recipe: Option<Recipe>,
-    pub(super) roster: Arc<Roster>,
+    pub(super) guests: Arc<Guests>,
     pub(super) settings: Settings,
     /// One pool for all of them.
     pub(super) workers: Workers,
@@ -78,9 +44,9 @@ pub(super) struct Runs {
 
 impl Template for Runs {
     fn run(&self, ends: Ends, orders: &Orders, tell: &mut dyn FnMut(Saying)) -> Served {
-        self.roster.gauge.run_begins();
+        self.guests.gauge.run_begins();
         let served = self.see_through(ends, orders, tell);
-        self.roster.gauge.run_ends(matches!(served, Served::Failed(_)));
+        self.guests.gauge.run_ends(matches!(served, Served::Failed(_)));
         served
     }
 
@@ -89,7 +55,7 @@ impl Template for Runs {
     }
 
     fn gauge(&self) -> &ServerGauge {
-        &self.roster.gauge
+        &self.guests.gauge
     }
 }
 
@@ -107,7 +73,7 @@ impl Runs {
         let settings = Settings { total_bytes, ..self.settings.clone() };
         let report = match begin(plan, master, &settings, &self.workers, Some(given)) {
             Ok(running) => {
-                let _noted = self.roster.note(ends.name, running.monitor());
+                let _noted = self.guests.roster.note(ends.name, running.monitor());
                 running.wait(&mut |notice| match notice {
                     Notice::Remark { stage, line } => {
                         tell(Saying::Remark(format!("{}: {line}", places[stage])));

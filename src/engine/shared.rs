@@ -1,7 +1,7 @@
 //! What all threads of a run share: links, gauges, alarms, and who belongs to which scope.
 //! Holds no control flow.
 
-use super::server::Roster;
+use super::server::Guests;
 use crate::flow::{Alarm, Clock, Link, Reading, Scheme, StageGauge};
 use crate::stage::Knob;
 use std::sync::{Arc, OnceLock};
@@ -20,7 +20,7 @@ pub(super) struct Shared {
     /// Rung when an endless source is to end.
     pub(super) ending: Arc<Alarm>,
     /// For the run of a server: the runs that it starts.
-    pub(super) server: Option<Arc<Roster>>,
+    pub(super) server: Option<Arc<Guests>>,
 }
 
 impl Shared {
@@ -30,6 +30,7 @@ impl Shared {
             stages: self.gauges.iter().map(|gauge| gauge.reading()).collect(),
             links: self.links.iter().map(|link| link.gauge().reading()).collect(),
             server: self.server.as_ref().map(|server| server.reading()),
+            batch: None,
             scheme: Arc::clone(&self.scheme),
             // Last: what was counted meanwhile began before it.
             at_nanos: self.clock.now_nanos(),

@@ -6,7 +6,7 @@ use super::orders::Master;
 use super::process::Process;
 use super::report::{Outcome, Report};
 use super::run::{Event, Holdings, Irrevocable, Owned, Running, Teller, Watched};
-use super::server::{Roster, Runs};
+use super::server::{Guests, Runs};
 use super::shared::Shared;
 use super::thread::{self, Ends, Place};
 use super::wiring;
@@ -56,12 +56,12 @@ pub(super) fn begin<'a>(
     let (shared, loose) = wired.map_err(|error| Box::new(unwired(&scheme, error)))?;
     let served = plan.stages.first_mut().and_then(|planned| planned.served.take());
     let is_server = plan.stages.first().is_some_and(|planned| planned.role() == Role::Server);
-    let roster = is_server.then(|| Arc::new(Roster::default()));
-    let shared = Arc::new(Shared { server: roster.clone(), ..shared });
-    let mut template = roster.map(|roster| {
+    let guests = is_server.then(|| Arc::new(Guests::default()));
+    let shared = Arc::new(Shared { server: guests.clone(), ..shared });
+    let mut template = guests.map(|guests| {
         let recipe = served.map(|served| served.recipe);
         let (clock, settings) = (Arc::clone(master.clock()), settings.clone());
-        let runs = Runs { recipe, roster, settings, workers: workers.clone(), clock, umask: master.umask() };
+        let runs = Runs { recipe, guests, settings, workers: workers.clone(), clock, umask: master.umask() };
         Arc::new(runs) as Arc<dyn Template>
     });
     let (teller, hearer) = Teller::new().map_err(|error| Box::new(unwired(&scheme, error)))?;

@@ -30,6 +30,7 @@ pub use inlet::Inlet;
 pub use link::{Bounds, Closed, Link, LinkReader, LinkWriter, Upstream};
 pub use outlet::Outlet;
 pub use reading::{
-    LinkInfo, LinkReading, Reading, RunReading, Scheme, ServerReading, Share, StageInfo, StageReading,
+    BatchReading, LinkInfo, LinkReading, Reading, RunReading, Scheme, ServerReading, Share, StageInfo,
+    StageReading,
 };
 pub use workers::{Ordered, Workers, worker_threads};

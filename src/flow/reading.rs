@@ -74,6 +74,8 @@ pub struct Reading {
     pub links: Vec<LinkReading>,
     /// For a server.
     pub server: Option<ServerReading>,
+    /// For the runs of a batch together: there are no stages and links then.
+    pub batch: Option<BatchReading>,
     /// The same, as it is told to whoever wants to name things.
     pub scheme: Arc<Scheme>,
 }
@@ -99,7 +101,26 @@ pub struct ServerReading {
     pub busiest: Vec<RunReading>,
 }
 
-/// One run of a server at one moment.
+/// The counters of several runs that go on at once, at one moment.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct BatchReading {
+    /// All there are, those that have not begun among them.
+    pub runs: u64,
+    /// Going on now.
+    pub runs_open: u64,
+    /// Ended so far, in failure or not.
+    pub runs_ended: u64,
+    /// Failed so far.
+    pub runs_failed: u64,
+    /// What their sources have taken.
+    pub taken_bytes: u64,
+    /// What these will have taken in the end, when that is known of all of them.
+    pub total_bytes: Option<u64>,
+    /// The runs going on that have moved most, in the order in which they began.
+    pub busiest: Vec<RunReading>,
+}
+
+/// One run of several at one moment.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct RunReading {
     /// Who it is for.
@@ -217,8 +238,21 @@ impl Reading {
         self.at_nanos.saturating_sub(self.started_nanos)
     }
 
+    /// How many bytes the first source has given by now; of a batch, those of all runs.
+    pub fn taken_bytes(&self) -> u64 {
+        match (&self.batch, self.scheme.stages.first()) {
+            (Some(batch), _) => batch.taken_bytes,
+            (None, None) => 0,
+            (None, Some(source)) if source.input.is_some() => self.bytes_in(0),
+            (None, Some(_)) => self.bytes_in(0).max(self.bytes_out(0)),
+        }
+    }
+
     /// How many bytes the first source will give, as far as that is known by now.
     pub fn total_bytes(&self) -> Option<u64> {
+        if let Some(batch) = &self.batch {
+            return batch.total_bytes;
+        }
         self.scheme.total_bytes.or_else(|| self.stages.first()?.announced_bytes)
     }
 

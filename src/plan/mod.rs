@@ -4,6 +4,7 @@
 mod arguments;
 mod bytes;
 mod check;
+mod claims;
 mod destination;
 mod dry_run;
 mod facts;
@@ -23,8 +24,9 @@ use crate::stage::{Entry, Role, Stage};
 
 pub use arguments::{help, usage};
 pub use check::unknown_names;
+pub use claims::{Claims, Course};
 pub use dry_run::dry_run;
-pub use facts::{Claims, Facts, Fate, OutputFact, Problem};
+pub use facts::{Facts, Fate, OutputFact, Problem};
 pub use preflight::{Stream, Streams, preflight};
 pub use target::Identity;
 
@@ -176,6 +178,11 @@ impl Plan {
         }
         warnings::look_for(&mut plan);
         Ok(plan)
+    }
+
+    /// Whether somebody is asked something on the terminal before it starts.
+    pub fn asks(&self) -> bool {
+        self.stages.iter().any(|planned| planned.stage.asks())
     }
 
     /// Whether its source gives more and more until it is told to end.

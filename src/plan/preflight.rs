@@ -76,6 +76,7 @@ pub fn preflight(plan: &Plan, streams: &Streams, size_hint: Option<u64>) -> Resu
     flight.room(&plan.sizes(known));
     if flight.problems.is_empty() {
         // Of what never ends no part is known, whatever the command line says.
+        flight.facts.inputs = flight.inputs;
         flight.facts.total_bytes = size_hint.or(known).filter(|_| !plan.is_endless());
         return Ok(flight.facts);
     }

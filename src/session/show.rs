@@ -124,24 +124,42 @@ impl Shown {
         }
     }
 
-    /// The end of a run: the report if it is wanted, what stages have to tell in any case, then why the run failed.
+    /// Says how a run ended: the report if it is wanted, what stages have to tell in any case, then why the run failed.
     pub(super) fn end(&self, ended: &Report, text: &[u8], places: &[Place], was_shown: bool) {
+        self.tell_of(ended, &self.end_words(ended, text, places, was_shown));
+    }
+
+    /// Says something of a run that ended.
+    pub(super) fn tell_of(&self, ended: &Report, said: &str) {
+        match ended.outcome {
+            Outcome::Cancelled(_) => tell_in_passing(said),
+            _ => tell(said),
+        }
+    }
+
+    /// What its stages have to tell.
+    pub(super) fn notes(&self, ended: &Report) -> String {
+        if self.arguments.is_quiet { String::new() } else { notes(ended, self.look) }
+    }
+
+    /// What there is to say at the end of a run.
+    pub(super) fn end_words(&self, ended: &Report, text: &[u8], places: &[Place], was_shown: bool) -> String {
         let detail = if self.arguments.is_verbose { Detail::Everything } else { Detail::RootCause };
-        let mut said = String::new();
         let is_wanted = self.arguments.wants_report || was_shown;
-        if is_wanted && !self.arguments.is_quiet && ended.outcome != Outcome::HungUp {
+        let said = if is_wanted && !self.arguments.is_quiet && ended.outcome != Outcome::HungUp {
             let columns = Terminal::of_stderr()
                 .filter(Terminal::is_terminal)
                 .map_or(usize::MAX, |terminal| usize::from(terminal.size().0));
-            said = report(ended, &judge(&ended.reading, None), columns, self.look);
-        } else if !self.arguments.is_quiet {
-            said = notes(ended, self.look);
-        }
-        said.push_str(&failures(ended, text, places, detail));
-        match ended.outcome {
-            Outcome::Cancelled(_) => tell_in_passing(&said),
-            _ => tell(&said),
-        }
+            report(ended, &judge(&ended.reading, None), columns, self.look)
+        } else {
+            self.notes(ended)
+        };
+        said + &failures(ended, text, places, detail)
+    }
+
+    /// Whether a report was asked for.
+    pub(super) fn wants_report(&self) -> bool {
+        self.arguments.wants_report && !self.arguments.is_quiet
     }
 
     /// How a run of a batch is called: by its operands.

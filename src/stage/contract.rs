@@ -228,6 +228,11 @@ pub trait Stage: Send {
         false
     }
 
+    /// Whether it asks somebody something on the terminal while it opens.
+    fn asks(&self) -> bool {
+        false
+    }
+
     /// Whether only the end of its input tells it that the bytes it has passed on are the right ones.
     fn vouches_at_the_end(&self) -> bool {
         false

@@ -71,6 +71,10 @@ impl Stage for Decrypt {
         files.chain(self.passphrase.touches()).collect()
     }
 
+    fn asks(&self) -> bool {
+        self.passphrase.is_asked_for()
+    }
+
     fn open(self: Box<Self>, opening: &mut Opening<'_>) -> anyhow::Result<Body> {
         let (key, tried) = if self.passphrase.is_wanted() {
             let mut identity = age::scrypt::Identity::new(self.passphrase.get(Ask::Once, opening)?);

@@ -96,6 +96,10 @@ impl Stage for Encrypt {
         self.armor
     }
 
+    fn asks(&self) -> bool {
+        self.passphrase.is_asked_for()
+    }
+
     fn open(self: Box<Self>, opening: &mut Opening<'_>) -> anyhow::Result<Body> {
         let recipients: Vec<Box<dyn age::Recipient + Send>> = if self.passphrase.is_wanted() {
             let mut recipient = age::scrypt::Recipient::new(self.passphrase.get(Ask::Twice, opening)?);

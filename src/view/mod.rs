@@ -9,9 +9,11 @@
 //! | `fullscreen` | a terminal given over to it |
 //! | `terminal` | what is known of the terminal, and bytes to it |
 //! | `picture` | readings to lines, of which `stages`, `links`, `layout` and `progress` make the parts |
+//! | `server`, `batch`, `runs` | the same for many runs at once |
 //! | `report`, `failure` | the end of a run in words |
 //! | `look` | characters and colours |
 
+mod batch;
 mod canvas;
 mod failure;
 mod fullscreen;
@@ -23,12 +25,14 @@ mod look;
 mod picture;
 mod progress;
 mod report;
+mod runs;
 mod server;
 mod stages;
 mod terminal;
 #[cfg(test)]
 mod tests;
 
+pub use batch::batch_report;
 pub use failure::{Detail, Place, failures};
 pub use live::{Live, LiveSettings, Progress, Sample, can_inspect};
 pub use look::{Charset, Look};

@@ -1,6 +1,7 @@
 //! A run at one moment as lines of text: stages, the links between them, progress, verdict.
 //! Pure: where the lines go, and whether anybody sees them, is decided elsewhere.
 
+use super::batch::batch_rows;
 use super::links::link_rows;
 use super::look::{Look, Piece, Style, clean, line, width};
 use super::progress;
@@ -87,8 +88,8 @@ struct BodyRow {
 }
 
 fn body(frame: &Frame<'_>, columns: usize, look: Look) -> Vec<BodyRow> {
-    if let Some(rows) = server_rows(frame, look) {
-        let row = |(distance, pieces)| BodyRow { pieces, distance, is_stage: true };
+    if let Some(rows) = server_rows(frame, look).or_else(|| batch_rows(frame.now, look)) {
+        let row = |(distance, pieces)| BodyRow { pieces, distance, is_stage: false };
         return rows.into_iter().enumerate().map(row).collect();
     }
     let stages = stage_rows(frame, columns, look);

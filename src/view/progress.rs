@@ -1,6 +1,7 @@
 //! How far a run is: percent, rate and time left, as a line of the picture and as a line of its own.
 //! Pure. Never more than 100 %, never less than nothing, and no time left that is a guess from nothing.
 
+use super::batch::standing;
 use super::look::{Look, Piece, Style, width};
 use super::picture::Frame;
 use crate::flow::Reading;
@@ -30,20 +31,15 @@ enum Left {
 
 impl Progress {
     fn of(now: &Reading, recent: Option<&Reading>) -> Progress {
-        let taken = |reading: &Reading| match reading.stages.is_empty() {
-            true => 0,
-            false => reading.bytes_in(0).max(if reading.scheme.stages[0].input.is_none() {
-                reading.bytes_out(0)
-            } else {
-                0
-            }),
-        };
-        let taken_bytes = taken(now);
+        let taken_bytes = now.taken_bytes();
         let rate =
             |bytes: u64, nanos: u64| if nanos == 0 { 0.0 } else { bytes as f64 / (nanos as f64 / 1e9) };
         let whole_rate = rate(taken_bytes, now.elapsed_nanos());
         let bytes_per_second = recent.map_or(whole_rate, |recent| {
-            rate(taken_bytes.saturating_sub(taken(recent)), now.at_nanos.saturating_sub(recent.at_nanos))
+            rate(
+                taken_bytes.saturating_sub(recent.taken_bytes()),
+                now.at_nanos.saturating_sub(recent.at_nanos),
+            )
         });
         let Some(total) = now.total_bytes() else {
             return Progress { taken_bytes, done: None, bytes_per_second, left: Left::Unknown };
@@ -115,12 +111,13 @@ fn bar(done: f64, columns: usize, look: Look) -> Vec<Piece> {
     vec![Piece::new(filled, Style::Bar), Piece::new(rest.to_string().repeat(left), Style::Faint)]
 }
 
-/// One line about a run, without escape sequences: for SIGUSR1, and for progress in plain lines. Rate and verdict are about
+/// One line about a run or a batch, without escape sequences: for SIGUSR1, and for progress in plain lines. Rate and verdict are about
 /// the time since `earlier`.
 pub fn status_line(now: &Reading, earlier: Option<&Reading>) -> String {
     if let Some(summary) = super::server::summary(now) {
         return format!("weir: {summary}");
     }
+    let standing = now.batch.as_ref().map(|batch| standing(batch) + "; ").unwrap_or_default();
     let verdict = judge(now, earlier);
     let progress = Progress::of(now, earlier);
     let elapsed = units::duration(Duration::from_nanos(now.elapsed_nanos()));
@@ -129,7 +126,7 @@ pub fn status_line(now: &Reading, earlier: Option<&Reading>) -> String {
     parts.push(format!("{size} in {elapsed}"));
     parts.push(units::rate(progress.bytes_per_second));
     parts.extend(progress.left_words());
-    format!("weir: {}{}", parts.join(", "), tail(&verdict, now))
+    format!("weir: {standing}{}{}", parts.join(", "), tail(&verdict, now))
 }
 
 fn tail(verdict: &Verdict, now: &Reading) -> String {

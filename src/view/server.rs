@@ -3,9 +3,9 @@
 
 use super::look::{Look, Piece, Style, clean};
 use super::picture::Frame;
-use crate::flow::{Reading, RunReading, ServerReading};
+use super::runs::run_rows;
+use crate::flow::{Reading, ServerReading};
 use crate::units;
-use crate::verdict::judge;
 
 /// The lines of a server, if the run is one: what it counts, then its busiest runs.
 pub(super) fn server_rows(frame: &Frame<'_>, look: Look) -> Option<Vec<Vec<Piece>>> {
@@ -25,12 +25,7 @@ pub(super) fn server_rows(frame: &Frame<'_>, look: Look) -> Option<Vec<Vec<Piece
     let taken = flow(server.bytes_read, before.map(|before| before.bytes_read));
     let given = flow(server.bytes_written, before.map(|before| before.bytes_written));
     let mut rows = vec![head, vec![Piece::plain(format!("  in {taken}   out {given}"))]];
-    rows.extend(server.busiest.iter().map(|run| run_row(run, look)));
-    let untold = server.runs_open.saturating_sub(server.busiest.len() as u64);
-    if untold > 0 && !server.busiest.is_empty() {
-        let text = format!("  {} {} more", look.glyphs().gap, units::count(untold));
-        rows.push(vec![Piece::new(text, Style::Faint)]);
-    }
+    rows.extend(run_rows(&server.busiest, server.runs_open, look));
     Some(rows)
 }
 
@@ -49,27 +44,6 @@ fn inside(server: &ServerReading) -> String {
         words.push_str(&format!(", {} failed", units::count(server.runs_failed)));
     }
     words
-}
-
-fn run_row(run: &RunReading, look: Look) -> Vec<Piece> {
-    let reading = &run.reading;
-    let seconds = reading.elapsed_nanos() as f64 / 1e9;
-    let bytes = moved(reading);
-    let rate = if seconds > 0.0 { units::rate(bytes as f64 / seconds) } else { String::new() };
-    let mut pieces = vec![
-        Piece::new(format!("  {}", clean(&run.name, look)), Style::Strong),
-        Piece::plain(format!("  {}  {rate}", units::size(bytes))),
-    ];
-    if let Some(words) = judge(reading, None).words(&reading.scheme) {
-        pieces.push(Piece::new(format!("  {}", clean(&words, look)), Style::Faint));
-    }
-    pieces
-}
-
-/// What a run has moved: what came in or what went out, whichever is more.
-fn moved(reading: &Reading) -> u64 {
-    let most = |bytes: fn(&crate::flow::StageReading) -> u64| reading.stages.iter().map(bytes).max();
-    most(|stage| stage.bytes_read).max(most(|stage| stage.bytes_written)).unwrap_or(0)
 }
 
 /// One line about a server: `3 connections, 2 runs now; 1 204 runs in all; in 1.2 GiB, out 3.1 GiB`.

@@ -47,6 +47,12 @@ impl PassphraseArguments {
         self.passphrase || self.passphrase_file.is_some()
     }
 
+    /// Whether somebody has to type it.
+    pub(in crate::stage) fn is_asked_for(&self) -> bool {
+        let is_given = self.passphrase_file.is_some() || std::env::var_os(PASSPHRASE_VARIABLE).is_some();
+        self.passphrase && !is_given
+    }
+
     /// The file, for preflight.
     pub(in crate::stage) fn touches(&self) -> impl Iterator<Item = Touch> {
         self.passphrase_file.iter().map(|file| Touch::Read(file.path.clone()))

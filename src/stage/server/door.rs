@@ -172,12 +172,12 @@ pub(in crate::stage) fn turn_out(room: &Room, orders: &Orders) {
     }
 }
 
-/// About so many descriptors a connection and its run have open, and the server besides.
+/// About so many descriptors a run, with its connection, has open, and the process besides.
 const DESCRIPTORS_EACH: u64 = 16;
 const DESCRIPTORS_BESIDE: u64 = 32;
 
-/// Has the system allow as many descriptors as it may; returns for how many connections at once they last, at least one.
-pub(in crate::stage) fn places_allowed() -> usize {
+/// Has the system allow as many descriptors as it may; returns for how many runs at once they last, at least one.
+pub fn places_allowed() -> usize {
     let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return usize::MAX };
     let is_raised = soft < hard && setrlimit(Resource::RLIMIT_NOFILE, hard, hard).is_ok();
     let limit = if is_raised { hard } else { soft };

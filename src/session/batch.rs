@@ -1,0 +1,113 @@
+//! The runs of a batch: all of them checked before any starts, then one after another, or several at once.
+//! Knows nothing of how operands were put into the chain.
+
+use super::at_once::at_once;
+use super::show::{problem_line, write_out};
+use super::{Ending, Session, Unready, attached, refuse};
+use crate::engine::Process;
+use crate::exit::Exit;
+use crate::flow::worker_threads;
+use crate::lang::Batch;
+use crate::plan::{Claims, Course, dry_run};
+use crate::view::LiveSettings;
+
+/// What is known of a batch before any of its runs starts.
+pub(super) struct Checked {
+    /// How many bytes the source of each run will give, as far as that is known.
+    pub(super) sizes: Vec<Option<u64>>,
+    /// How the runs are shown, if they go on at once.
+    pub(super) live: LiveSettings,
+}
+
+impl Session {
+    /// More runs than one. What the chain says, and two runs with one output, is refused before any starts.
+    pub(super) fn several(&self, batch: &Batch) -> Ending {
+        let checked = match self.check(batch) {
+            Ok(checked) => checked,
+            Err(ending) => return ending,
+        };
+        let jobs = worker_threads(self.arguments.jobs).min(batch.len());
+        attached(|process| match checked {
+            Some(checked) if jobs > 1 && !self.arguments.dry_run => {
+                at_once(self, batch, checked, jobs, process)
+            }
+            _ => self.one_by_one(batch, process),
+        })
+    }
+
+    /// Looks at every run; `None` for a batch without any.
+    fn check(&self, batch: &Batch) -> Result<Option<Checked>, Ending> {
+        // Whatever the number of cores is that 0 stands for.
+        let course = if self.arguments.jobs == 1 { Course::InTurn } else { Course::AtOnce };
+        let mut claims = Claims::new(course);
+        let (mut sizes, mut live) = (Vec::with_capacity(batch.len()), None);
+        for index in 0..batch.len() {
+            let size = match self.prepare(&batch.chain(index)) {
+                Err(unready @ Unready::Chain(_)) => return Err(self.unready(&unready)),
+                // What is wrong with its files is said when the run's turn comes: it may be mended by then.
+                Err(Unready::Files(plan, _)) => {
+                    live.get_or_insert_with(|| self.show.live(&plan));
+                    Some(0)
+                }
+                Ok(ready) if ready.plan.is_endless() => {
+                    let place = ready.plan.place(0);
+                    let message =
+                        format!("weir: {place} ends only when it is told to, so no other run would start\n");
+                    let message = message + "  start weir once for each of them\n";
+                    return Err(refuse(&message, Exit::Usage));
+                }
+                Ok(ready) => {
+                    if index == 0 {
+                        self.announce(&ready);
+                    }
+                    let name = self.show.run_name(batch.operands(index));
+                    if let Err(problem) = claims.add(&name, &ready.plan, &ready.facts) {
+                        return Err(refuse(&problem_line(&problem), problem.exit));
+                    }
+                    live.get_or_insert_with(|| self.show.live(&ready.plan));
+                    if ready.facts.skip.is_some() { Some(0) } else { ready.facts.total_bytes }
+                }
+            };
+            sizes.push(size);
+        }
+        Ok(live.map(|live| Checked { sizes, live }))
+    }
+
+    /// A run that fails does not keep the others from theirs; a signal does.
+    fn one_by_one(&self, batch: &Batch, process: &Process) -> Ending {
+        let mut failed = 0;
+        for index in 0..batch.len() {
+            let ending = match self.prepare(&batch.chain(index)) {
+                Err(unready) => self.unready(&unready),
+                Ok(ready) if self.arguments.dry_run => {
+                    let text = dry_run(&ready.plan, &ready.facts);
+                    write_out(format!("{}{text}\n", self.heading(batch, index)).as_bytes())
+                }
+                Ok(ready) => self.go(ready, process),
+            };
+            match ending {
+                Ending::Exit(Exit::Done) => {}
+                Ending::Exit(_) => failed += 1,
+                Ending::Signal(signal) => return Ending::Signal(signal),
+            }
+        }
+        self.sum(batch, failed)
+    }
+
+    /// Which run the lines below are about: `run 2 of 3: b.log`, with its line feed.
+    pub(super) fn heading(&self, batch: &Batch, index: usize) -> String {
+        let name = self.show.run_name(batch.operands(index));
+        format!("run {} of {}: {name}\n", index + 1, batch.len())
+    }
+
+    /// How a batch ends whose runs had all their turn, and what is said of it.
+    pub(super) fn sum(&self, batch: &Batch, failed: usize) -> Ending {
+        if failed == 0 {
+            return Ending::Exit(Exit::Done);
+        }
+        let done = batch.len() - failed;
+        let (well, ill) =
+            if self.arguments.dry_run { ("could start", "could not") } else { ("done", "failed") };
+        refuse(&format!("weir: {done} of {} runs {well}, {failed} {ill}\n", batch.len()), Exit::Batch)
+    }
+}
