@@ -8,7 +8,11 @@ complete -c weir -s i -l interval -d 'How often the view is refreshed' -r
 complete -c weir -l progress -d 'When the live view is shown' -r -f -a "auto\t'When standard error is a terminal, and the run lasts over half a second'
 always\t'From the start'
 never\t'Not at all'
-plain\t'As plain lines, one at each interval'"
+plain\t'As plain lines, one at each interval'
+json\t'As lines of JSON, one at each interval, with the report as the last'"
+complete -c weir -l report -d 'Report at the end what each stage and each link did' -r -f -a "text\t'For people'
+json\t'As one line of JSON for each run, however it ended'"
+complete -c weir -l metrics -d 'Show what every stage and link does to Prometheus, over HTTP at ADDR, a PORT or HOST:PORT, while the process runs' -r
 complete -c weir -l stall-timeout -d 'Give up, with exit code 124, when no byte moved for TIME' -r
 complete -c weir -l generate -d 'Print the man page or a shell\'s completions' -r -f -a "man\t'The man page, as roff'
 bash\t'Completions for bash'
@@ -18,7 +22,7 @@ complete -c weir -s n -l dry-run -d 'Show the plan and what would become of each
 complete -c weir -s q -l quiet -d 'Say nothing but errors'
 complete -c weir -s v -l verbose -d 'Say more: the report at the end, and what a failure caused in other stages'
 complete -c weir -l inspect -d 'Inspect the run on the whole screen: the history of every link, and keys that pause the run or a stage, change a throttle\'s rate or a link\'s size, and freeze the picture'
-complete -c weir -l report -d 'Report at the end what each stage and each link did'
+complete -c weir -l metrics-allow-remote -d 'Let other machines see the metrics, too'
 complete -c weir -l stages -d 'List the stages'
 complete -c weir -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c weir -s V -l version -d 'Print version'

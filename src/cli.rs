@@ -1,6 +1,7 @@
 //! The command line of `weir` itself, as clap arguments: what can be asked for, and how it is said.
 //! No behaviour, and no stage: those have arguments of their own, inside the chain.
 
+use crate::stage::Address;
 use crate::units::{parse_duration, parse_size};
 use clap::{Parser, ValueEnum};
 use std::ffi::OsString;
@@ -92,8 +93,23 @@ pub struct Cli {
     pub inspect: bool,
 
     /// Report at the end what each stage and each link did
-    #[arg(long)]
-    pub report: bool,
+    #[arg(
+        long,
+        value_name = "FORM",
+        value_enum,
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "text"
+    )]
+    pub report: Option<ReportForm>,
+
+    /// Show what every stage and link does to Prometheus, over HTTP at ADDR, a PORT or HOST:PORT, while the process runs
+    #[arg(long, value_name = "ADDR", value_parser = metrics_address)]
+    pub metrics: Option<Address>,
+
+    /// Let other machines see the metrics, too
+    #[arg(long, requires = "metrics")]
+    pub metrics_allow_remote: bool,
 
     /// Give up, with exit code 124, when no byte moved for TIME
     #[arg(long, value_name = "TIME", value_parser = interval)]
@@ -119,6 +135,17 @@ pub enum Progress {
     Never,
     /// As plain lines, one at each interval
     Plain,
+    /// As lines of JSON, one at each interval, with the report as the last
+    Json,
+}
+
+/// How the report is given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ReportForm {
+    /// For people
+    Text,
+    /// As one line of JSON for each run, however it ended
+    Json,
 }
 
 /// What `--generate` prints.
@@ -146,9 +173,14 @@ fn interval(text: &str) -> Result<Duration, String> {
     if time.is_zero() { Err("more than 0 is expected, as in `500ms`".to_string()) } else { Ok(time) }
 }
 
+fn metrics_address(text: &str) -> Result<Address, String> {
+    let is_port = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    Address::parse(&if is_port { format!(":{text}") } else { text.to_owned() })
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{Cli, Progress};
+    use super::{Cli, Progress, ReportForm};
     use clap::{CommandFactory, Parser};
     use std::ffi::OsString;
     use std::os::unix::ffi::OsStringExt;
@@ -211,6 +243,37 @@ mod tests {
         {
             assert!(parse(&[words[0], words[1], "upper"]).is_err(), "{words:?}");
         }
+    }
+
+    #[test]
+    fn a_report_takes_its_form_after_an_equals_sign_and_never_the_chain() {
+        for (word, form) in [
+            ("--report", ReportForm::Text),
+            ("--report=text", ReportForm::Text),
+            ("--report=json", ReportForm::Json),
+        ] {
+            let cli = parse(&[word, "upper"]).expect("a command line");
+            assert_eq!((cli.report, cli.chain), (Some(form), Some("upper".into())), "{word}");
+        }
+        assert!(parse(&["--report=xml", "upper"]).is_err());
+        assert_eq!(parse(&["upper"]).expect("a command line").report, None);
+    }
+
+    #[test]
+    fn metrics_are_at_a_port_of_this_machine_or_at_a_host_that_is_named() {
+        for (text, shown) in [
+            ("9184", "localhost:9184"),
+            ("0", "localhost:0"),
+            (":80", "localhost:80"),
+            ("[::]:80", "[::]:80"),
+        ] {
+            let address = parse(&["--metrics", text, "upper"]).expect("a command line").metrics;
+            assert_eq!(address.map(|address| address.to_string()).as_deref(), Some(shown));
+        }
+        for text in ["", "host", "99999", "http://h:80", "-1"] {
+            assert!(parse(&["--metrics", text, "upper"]).is_err(), "{text}");
+        }
+        assert!(parse(&["--metrics-allow-remote", "upper"]).is_err());
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! The man page, the shells' completions and the list of stages, out of the command line and the stage table.
 //! The same text on every machine and at any time: no date, no path, no width of a terminal.
 
+mod formats;
+
 use crate::cli::{Cli, Generated};
 use crate::exit::Exit;
 use crate::plan::usage;
@@ -116,6 +118,11 @@ fn man() -> io::Result<Vec<u8>> {
     }
     text.prose("SIGNALS", SIGNALS);
     text.prose("FILES", FILES);
+    text.prose("JSON", formats::JSON);
+    for (names, meaning) in formats::NAMES {
+        text.tagged(names, meaning);
+    }
+    text.prose("METRICS", formats::METRICS);
     text.section("EXAMPLES");
     for pair in examples.chunks(2) {
         text.tagged(&pair[0], pair.get(1).map_or("", String::as_str));

@@ -8,15 +8,16 @@ mod show;
 
 use crate::cli::Cli;
 use crate::diagnostic::{Mistake, printable, render_from};
-use crate::engine::{self, Notice, Outcome, Process, Report, Running};
+use crate::engine::{self, Notice, Process, Report, Running};
 use crate::exit::Exit;
 use crate::generate;
 use crate::lang::{self, Batch, Chain};
 use crate::plan::{Facts, Plan, Problem, Refusal, Settings, Streams, dry_run, preflight, unknown_names};
-use crate::stage::TABLE;
-use crate::view::{Live, LiveSettings, Look, Place, Sample, Terminal, can_inspect, tell};
-use clap::error::ErrorKind;
-use show::{Quoted, Shown, write_out};
+use crate::stage::{Reach, TABLE};
+use crate::view::json::Turn;
+use crate::view::{Exporter, Live, LiveSettings, Look, Meter, Place, Sample, Terminal, can_inspect, tell};
+use clap::error::{ContextKind, ErrorKind};
+use show::{Quoted, Shown, places, write_out};
 use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 
@@ -51,21 +52,23 @@ pub fn run(arguments: Cli) -> Ending {
         Ok(input) => input,
         Err(message) => return refuse(&format!("weir: {message}\n"), Exit::Usage),
     };
-    let session = Session { show: Shown::new(&arguments), arguments, text };
+    let show = Shown::new(&arguments);
+    let session = Session { show, arguments, text, meter: Arc::default() };
     let batch = match session.parse(operands) {
         Ok(batch) => batch,
         Err(mistakes) => return refuse(&session.render(&mistakes), Exit::Usage),
     };
     match batch.len() {
         0 => Ending::Exit(Exit::Done),
-        1 => session.one(&batch.chain(0)),
+        1 => session.one(&batch),
         _ => session.several(&batch),
     }
 }
 
 /// Gives the help or the version that was asked for, or says what is wrong with the command line.
 pub fn say_usage(error: &clap::Error) -> Ending {
-    if error.kind() == ErrorKind::MissingRequiredArgument {
+    let missing = error.get(ContextKind::InvalidArg).map(ToString::to_string);
+    if error.kind() == ErrorKind::MissingRequiredArgument && missing.is_none_or(|it| it.contains("CHAIN")) {
         return refuse(NO_CHAIN, Exit::Usage);
     }
     let text = error.render();
@@ -83,19 +86,12 @@ fn refuse(message: &str, exit: Exit) -> Ending {
     Ending::Exit(exit)
 }
 
-/// Does `work` with the signals of the process in hand.
-fn attached(work: impl FnOnce(&Process) -> Ending) -> Ending {
-    match Process::attach() {
-        Ok(process) => work(&process),
-        Err(error) => refuse(&format!("weir: cannot handle signals: {error}\n"), Exit::Failed),
-    }
-}
-
 /// What every run of the call shares.
 struct Session {
     arguments: Cli,
     text: Vec<u8>,
     show: Shown,
+    meter: Arc<Meter>,
 }
 
 /// A run that could start.
@@ -116,7 +112,7 @@ impl Session {
     fn parse(&self, operands: input::Operands) -> Result<Batch, Vec<Mistake>> {
         let chain = lang::parse(&self.text).map_err(|mistakes| self.with_unknown_names(mistakes))?;
         if !self.arguments.quiet {
-            self.say_mistakes(&lang::doubts(&self.text, &chain));
+            self.notice_mistakes(&lang::doubts(&self.text, &chain));
         }
         match operands {
             input::Operands::Given(operands) => Batch::new(chain, operands),
@@ -144,10 +140,43 @@ impl Session {
         render_from(script.as_deref(), &self.text, mistakes, self.show.look.colour)
     }
 
-    fn say_mistakes(&self, mistakes: &[Mistake]) {
+    fn notice_mistakes(&self, mistakes: &[Mistake]) {
         if !mistakes.is_empty() {
-            tell(&self.render(mistakes));
+            self.show.notice(&self.render(mistakes));
         }
+    }
+
+    /// Does `work` with the signals of the process in hand, and the metrics at their place.
+    fn attached(&self, work: impl FnOnce(&Process) -> Ending) -> Ending {
+        let process = match Process::attach() {
+            Ok(process) => process,
+            Err(error) => return refuse(&format!("weir: cannot handle signals: {error}\n"), Exit::Failed),
+        };
+        match self.export() {
+            Ok(()) => work(&process),
+            Err(message) => refuse(&message, Exit::Usage),
+        }
+    }
+
+    /// Shows the metrics where the command line says.
+    fn export(&self) -> Result<(), String> {
+        const ALLOW_REMOTE: &str = "--metrics-allow-remote";
+        let Some(address) = self.arguments.metrics.as_ref().filter(|_| !self.arguments.dry_run) else {
+            return Ok(());
+        };
+        let reach = if self.arguments.metrics_allow_remote { Reach::Remote } else { Reach::Loopback };
+        let meter = Arc::clone(&self.meter);
+        let exporter = Exporter::open(address, reach, ALLOW_REMOTE, Arc::new(move || meter.text())).map_err(
+            |fault| {
+                let help = fault.help.iter().map(|help| format!("  {help}\n"));
+                help.fold(format!("weir: --metrics: {fault}\n"), |text, help| text + &help)
+            },
+        )?;
+        // A port that was chosen is known to nobody else.
+        if !self.arguments.quiet || address.port == 0 {
+            self.show.notice(&format!("weir: metrics at {}\n", exporter.url()));
+        }
+        Ok(())
     }
 
     /// Plans a run and looks at its files; says nothing.
@@ -161,26 +190,36 @@ impl Session {
     }
 
     /// The only run of the call.
-    fn one(&self, chain: &Chain) -> Ending {
-        let ready = match self.prepare(chain) {
+    fn one(&self, batch: &Batch) -> Ending {
+        let turn = Turn::new(1, 1, batch.operands(0));
+        let ready = match self.prepare(&batch.chain(0)) {
             Ok(ready) => ready,
-            Err(unready) => return self.unready(&unready),
+            Err(unready) => return self.unready(&unready, &turn),
         };
         self.announce(&ready);
         if self.arguments.dry_run {
             return write_out(dry_run(&ready.plan, &ready.facts).as_bytes());
         }
-        attached(|process| self.go(ready, process))
+        self.attached(|process| self.go(ready, process, turn))
+    }
+
+    /// Says why no run can start.
+    fn refused(&self, refusal: &Refusal) -> Ending {
+        match refusal {
+            Refusal::Help(text) => write_out(text.as_bytes()),
+            Refusal::Mistakes(mistakes) => refuse(&self.render(mistakes), Exit::Usage),
+        }
     }
 
     /// Says why a run cannot start.
-    fn unready(&self, unready: &Unready) -> Ending {
+    fn unready(&self, unready: &Unready, turn: &Turn) -> Ending {
         match unready {
-            Unready::Chain(Refusal::Help(text)) => write_out(text.as_bytes()),
-            Unready::Chain(Refusal::Mistakes(mistakes)) => refuse(&self.render(mistakes), Exit::Usage),
+            Unready::Chain(refusal) => self.refused(refusal),
             Unready::Files(plan, problems) => {
-                self.show.problems(&self.text, plan, problems);
-                Ending::Exit(problems.first().map_or(Exit::Failed, |problem| problem.exit))
+                self.show.problems(turn, &self.text, plan, problems);
+                let report = show::unstarted(plan, problems);
+                self.meter.end(None, &report);
+                ending(&report)
             }
         }
     }
@@ -190,9 +229,9 @@ impl Session {
         if self.arguments.quiet {
             return;
         }
-        self.say_mistakes(&ready.plan.warnings);
+        self.notice_mistakes(&ready.plan.warnings);
         for notice in &ready.facts.notices {
-            tell(&format!("weir: {notice}\n"));
+            self.show.notice(&format!("weir: {notice}\n"));
         }
     }
 
@@ -202,22 +241,15 @@ impl Session {
         engine::Settings { threads, stall_timeout, total_bytes }
     }
 
-    /// Says that a run has nothing to do: its output, called `name`, is there.
-    fn say_left_out(&self, name: &str) {
-        if !self.arguments.quiet {
-            tell(&format!("weir: {name} is there already: left out\n"));
-        }
-    }
-
     /// Starts a run, shows it, sees it to its end.
-    fn go(&self, ready: Ready, process: &Process) -> Ending {
+    fn go(&self, ready: Ready, process: &Process, turn: Turn) -> Ending {
         if let Some(name) = &ready.facts.skip {
-            self.say_left_out(name);
+            self.show.left_out(&turn, &ready.plan, name);
             return Ending::Exit(Exit::Done);
         }
         let places = places(&ready.plan);
         let quoted = Quoted::of(&ready.plan);
-        let live = self.show.live(&ready.plan);
+        let live = self.show.live(&ready.plan, turn);
         if self.arguments.inspect
             && let Err(message) = can_inspect(&live)
         {
@@ -226,9 +258,12 @@ impl Session {
         let settings = self.settings(ready.facts.total_bytes);
         let (report, was_shown) = match engine::start(ready.plan, process, &settings) {
             Ok(running) => self.watch(running, &live, &places, quoted),
-            Err(report) => (*report, false),
+            Err(report) => {
+                self.meter.end(None, &report);
+                (*report, false)
+            }
         };
-        self.show.end(&report, &self.text, &places, was_shown);
+        self.show.end(&live.turn, &report, &self.text, &places, was_shown);
         ending(&report)
     }
 
@@ -242,36 +277,30 @@ impl Session {
         let monitor = running.monitor();
         let sampled = monitor.clone();
         let sample: Sample = Arc::new(move || sampled.reading());
+        let number = self.meter.begin(Arc::clone(&sample));
         let live = if self.arguments.inspect {
             Live::inspect(settings, Arc::clone(&sample), running.controls()).ok()
         } else {
             None
         };
         let live = live.unwrap_or_else(|| Live::start(settings, sample));
+        let turn = &settings.turn;
         let report = running.wait(&mut |notice| match notice {
-            Notice::Status => self.show.status(&monitor.reading(), &live),
+            Notice::Status => self.show.status(turn, &monitor.reading(), &live),
             Notice::Stopping => live.suspend(),
             Notice::Resumed => live.resume(),
             Notice::Resized => live.resized(),
-            Notice::Remark { stage, line } => self.show.remark(&places[stage], &line, &live),
-            Notice::Quote { stage, lines } => self.show.quote(&places[stage], quoted, &lines, &live),
+            Notice::Remark { stage, line } => self.show.remark(turn, &places[stage], &line, &live),
+            Notice::Quote { stage, lines } => self.show.quote(turn, &places[stage], quoted, &lines, &live),
         });
+        self.meter.end(Some(number), &report);
         (report, live.finish())
     }
 }
 
-/// Where each stage of a plan stands.
-fn places(plan: &Plan) -> Vec<Place> {
-    let place = |stage| Place { name: plan.place(stage), span: plan.stages[stage].span.clone() };
-    (0..plan.stages.len()).map(place).collect()
-}
-
 fn ending(report: &Report) -> Ending {
-    match report.outcome {
-        Outcome::Done => Ending::Exit(Exit::Done),
-        Outcome::HungUp => Ending::Signal(nix::sys::signal::Signal::SIGPIPE as i32),
-        Outcome::Failed(exit) => Ending::Exit(exit),
-        Outcome::Cancelled(signal) => Ending::Signal(signal),
-        Outcome::Stalled => Ending::Exit(Exit::Stalled),
+    match report.outcome.exit() {
+        Ok(exit) => Ending::Exit(exit),
+        Err(signal) => Ending::Signal(signal),
     }
 }

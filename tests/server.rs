@@ -64,6 +64,11 @@ impl Server {
         address.split('/').next().unwrap()
     }
 
+    /// All that it has said so far.
+    pub fn said(&self) -> &str {
+        &self.said
+    }
+
     /// A connection to it, over TCP.
     pub fn connect(&self) -> TcpStream {
         patient(TcpStream::connect(self.address()).unwrap())

@@ -130,6 +130,8 @@ fn foreign_crates_stay_in_their_places() {
         ("libdeflater::", &["stage"]),
         ("liblzma::", &["stage"]),
         ("regex::", &["stage"]),
+        ("serde::", &["view"]),
+        ("serde_json::", &["view"]),
         ("sha2::", &["stage"]),
         ("xxhash_rust::", &["stage"]),
         ("zlib_rs::", &["stage"]),

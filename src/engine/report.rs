@@ -3,6 +3,7 @@
 
 use crate::exit::Exit;
 use crate::flow::Reading;
+use nix::sys::signal::Signal;
 
 /// The end state of one run.
 #[derive(Debug, Clone, PartialEq)]
@@ -51,6 +52,22 @@ pub enum Outcome {
     Cancelled(i32),
     /// No byte moved for the time given with `--stall-timeout`.
     Stalled,
+}
+
+impl Outcome {
+    /// The code that the process is to exit with.
+    ///
+    /// # Errors
+    /// The signal that it is to end by instead.
+    pub fn exit(self) -> Result<Exit, i32> {
+        match self {
+            Outcome::Done => Ok(Exit::Done),
+            Outcome::HungUp => Err(Signal::SIGPIPE as i32),
+            Outcome::Failed(exit) => Ok(exit),
+            Outcome::Cancelled(signal) => Err(signal),
+            Outcome::Stalled => Ok(Exit::Stalled),
+        }
+    }
 }
 
 /// A stage that failed.

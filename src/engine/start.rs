@@ -232,13 +232,7 @@ fn unopened(
 
 fn unwired(scheme: &Arc<Scheme>, error: io::Error) -> Report {
     let failure = thread::failure(None, &anyhow::Error::from(error).context("cannot set up the links"));
-    let zero = |count| vec![Default::default(); count];
-    let reading = Reading {
-        stages: zero(scheme.stages.len()),
-        links: vec![Default::default(); scheme.links.len()],
-        scheme: Arc::clone(scheme),
-        ..Reading::default()
-    };
+    let reading = Reading::before(Arc::clone(scheme));
     Report {
         outcome: Outcome::Failed(failure.exit),
         failures: vec![failure],

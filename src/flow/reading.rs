@@ -233,6 +233,16 @@ impl Share {
 }
 
 impl Reading {
+    /// Of a run in which nothing has begun.
+    pub fn before(scheme: Arc<Scheme>) -> Reading {
+        Reading {
+            stages: vec![StageReading::default(); scheme.stages.len()],
+            links: vec![LinkReading::default(); scheme.links.len()],
+            scheme,
+            ..Reading::default()
+        }
+    }
+
     /// The time since the run started, in nanoseconds.
     pub fn elapsed_nanos(&self) -> u64 {
         self.at_nanos.saturating_sub(self.started_nanos)
@@ -302,16 +312,23 @@ impl Reading {
 
     /// The average fill of link number `link` since `earlier`, from 0 (empty) to 1 (the high mark or more).
     pub fn fill(&self, earlier: Option<&Reading>, link: usize) -> f64 {
+        match self.high_bytes(link) {
+            0 => 0.0,
+            high => (self.fill_average_bytes(earlier, link) / high as f64).clamp(0.0, 1.0),
+        }
+    }
+
+    /// The same in bytes; 0 over no time at all.
+    pub fn fill_average_bytes(&self, earlier: Option<&Reading>, link: usize) -> f64 {
         let (begin, area) = match earlier {
             Some(reading) => (reading.at_nanos, reading.links[link].area(reading.at_nanos)),
             None => (self.started_nanos, 0.0),
         };
         let seconds = self.at_nanos.saturating_sub(begin) as f64 / 1e9;
-        let high = self.high_bytes(link) as f64;
-        if seconds <= 0.0 || high <= 0.0 {
+        if seconds <= 0.0 {
             return 0.0;
         }
-        ((self.links[link].area(self.at_nanos) - area) / seconds / high).clamp(0.0, 1.0)
+        ((self.links[link].area(self.at_nanos) - area) / seconds).max(0.0)
     }
 
     /// At how many bytes the writer of link number `link` is stalled.

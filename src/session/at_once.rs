@@ -2,13 +2,14 @@
 //! Knows nothing of signals: the conductor has the runs obey them.
 
 use super::batch::Checked;
-use super::show::Quoted;
-use super::{Ending, Session, ending, places, refuse};
+use super::show::{Quoted, places};
+use super::{Ending, Session, ending, refuse};
 use crate::engine::{BatchMonitor, Conducted, Conductor, Fared, Notice, Process, Report};
 use crate::exit::Exit;
 use crate::lang::Batch;
 use crate::stage::places_allowed;
-use crate::view::{Live, Place, batch_report, tell, tell_in_passing};
+use crate::view::json::Turn;
+use crate::view::{Live, Place, batch_report, tell};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -30,7 +31,8 @@ pub(super) fn at_once(
     };
     let allowed = allowed(jobs);
     if allowed < jobs && !session.arguments.quiet {
-        tell(&format!("weir: only {allowed} runs at once: the system allows no more open files\n"));
+        let text = format!("weir: only {allowed} runs at once: the system allows no more open files\n");
+        session.show.notice(&text);
     }
     let monitor = conductor.monitor();
     let sampled = monitor.clone();
@@ -90,7 +92,10 @@ impl<'a> Together<'a> {
     fn work(&self) {
         while let Some(started) = self.start_next() {
             let Started { index, conducted, places } = started;
+            let monitor = conducted.monitor();
+            let number = self.session.meter.begin(Arc::new(move || monitor.reading()));
             let report = conducted.wait(&mut |notice| self.pass_on(index, &places, notice));
+            self.session.meter.end(Some(number), &report);
             self.ends(index, report, &places);
         }
     }
@@ -113,15 +118,17 @@ impl<'a> Together<'a> {
             Ok(ready) => ready,
             Err(unready) => {
                 self.passes(index, Fared::Ill, || {
-                    tell(&self.session.heading(self.batch, index));
-                    self.session.unready(&unready)
+                    if !self.session.show.is_json() {
+                        tell(&self.session.heading(self.batch, index));
+                    }
+                    self.session.unready(&unready, &self.turn(index))
                 });
                 return None;
             }
         };
         if let Some(name) = &ready.facts.skip {
             self.passes(index, Fared::Well, || {
-                self.session.say_left_out(name);
+                self.session.show.left_out(&self.turn(index), &ready.plan, name);
                 Ending::Exit(Exit::Done)
             });
             return None;
@@ -140,6 +147,7 @@ impl<'a> Together<'a> {
         match started {
             Ok(conducted) => Some(Started { index, conducted, places }),
             Err(report) => {
+                self.session.meter.end(None, &report);
                 self.ends(index, *report, &places);
                 None
             }
@@ -160,12 +168,12 @@ impl<'a> Together<'a> {
     fn ends(&self, index: usize, mut report: Report, places: &[Place]) {
         let Session { show, text, .. } = self.session;
         let mut notes = String::new();
-        if !show.wants_report() {
+        if !show.wants_report() && !show.is_json() {
             notes = show.notes(&report);
             report.notes.clear();
         }
-        let mut said = show.end_words(&report, text, places, false);
-        if !said.is_empty() {
+        let mut said = show.end_words(&self.turn(index), &report, text, places, false);
+        if !said.is_empty() && !show.is_json() {
             said.insert_str(0, &self.session.heading(self.batch, index));
         }
         let mut voice = self.voice();
@@ -180,15 +188,19 @@ impl<'a> Together<'a> {
     /// Says what a stage has to tell while its run goes on.
     fn pass_on(&self, index: usize, places: &[Place], notice: Notice) {
         let show = &self.session.show;
-        let speaker = |stage: usize| Place {
-            name: format!("{}: {}", self.name(index), places[stage].name),
-            ..places[stage].clone()
+        let turn = self.turn(index);
+        let speaker = |stage: usize| match show.is_json() {
+            true => places[stage].clone(),
+            false => Place {
+                name: format!("{}: {}", self.name(index), places[stage].name),
+                ..places[stage].clone()
+            },
         };
         let _voice = self.voice();
         match notice {
-            Notice::Remark { stage, line } => show.remark(&speaker(stage), &line, &self.live),
+            Notice::Remark { stage, line } => show.remark(&turn, &speaker(stage), &line, &self.live),
             Notice::Quote { stage, lines } => {
-                show.quote(&speaker(stage), Quoted::Several, &lines, &self.live);
+                show.quote(&turn, &speaker(stage), Quoted::Several, &lines, &self.live);
             }
             Notice::Status | Notice::Stopping | Notice::Resumed | Notice::Resized => {}
         }
@@ -200,7 +212,7 @@ impl<'a> Together<'a> {
             // Not while somebody else speaks, or is asked something: signals are heard meanwhile.
             Notice::Status => {
                 if let Ok(_voice) = self.voice.try_lock() {
-                    self.session.show.status(&monitor.reading(), &self.live);
+                    self.session.show.status(&Turn::all(self.batch.len()), &monitor.reading(), &self.live);
                 }
             }
             Notice::Stopping => self.live.suspend(),
@@ -217,13 +229,17 @@ impl<'a> Together<'a> {
         if let Some(signal) = self.conductor.signal().or(voice.signal) {
             // Of the runs that are done some may have waited for others that never will be.
             let rest = voice.notes.rest();
-            tell_in_passing(&format!("{rest}weir: {} of {} runs done\n", voice.done, self.batch.len()));
+            self.session.show.batch_cancelled(self.batch.len(), voice.done, voice.failed, signal, &rest);
             return Ending::Signal(signal);
         }
-        if was_shown || self.session.show.wants_report() {
+        if (was_shown || self.session.show.wants_report()) && !self.session.show.is_json() {
             tell(&batch_report(&monitor.reading()));
         }
         self.session.sum(self.batch, voice.failed)
+    }
+
+    fn turn(&self, index: usize) -> Turn {
+        Turn::new(index + 1, self.batch.len(), self.batch.operands(index))
     }
 
     fn name(&self, index: usize) -> String {

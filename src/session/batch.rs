@@ -3,13 +3,14 @@
 
 use super::at_once::at_once;
 use super::show::{problem_line, write_out};
-use super::{Ending, Session, Unready, attached, refuse};
+use super::{Ending, Session, Unready, refuse};
 use crate::engine::Process;
 use crate::exit::Exit;
 use crate::flow::worker_threads;
 use crate::lang::Batch;
 use crate::plan::{Claims, Course, dry_run};
 use crate::view::LiveSettings;
+use crate::view::json::Turn;
 
 /// What is known of a batch before any of its runs starts.
 pub(super) struct Checked {
@@ -27,7 +28,7 @@ impl Session {
             Err(ending) => return ending,
         };
         let jobs = worker_threads(self.arguments.jobs).min(batch.len());
-        attached(|process| match checked {
+        self.attached(|process| match checked {
             Some(checked) if jobs > 1 && !self.arguments.dry_run => {
                 at_once(self, batch, checked, jobs, process)
             }
@@ -43,10 +44,10 @@ impl Session {
         let (mut sizes, mut live) = (Vec::with_capacity(batch.len()), None);
         for index in 0..batch.len() {
             let size = match self.prepare(&batch.chain(index)) {
-                Err(unready @ Unready::Chain(_)) => return Err(self.unready(&unready)),
+                Err(Unready::Chain(refusal)) => return Err(self.refused(&refusal)),
                 // What is wrong with its files is said when the run's turn comes: it may be mended by then.
                 Err(Unready::Files(plan, _)) => {
-                    live.get_or_insert_with(|| self.show.live(&plan));
+                    live.get_or_insert_with(|| self.show.live(&plan, Turn::all(batch.len())));
                     Some(0)
                 }
                 Ok(ready) if ready.plan.is_endless() => {
@@ -64,7 +65,7 @@ impl Session {
                     if let Err(problem) = claims.add(&name, &ready.plan, &ready.facts) {
                         return Err(refuse(&problem_line(&problem), problem.exit));
                     }
-                    live.get_or_insert_with(|| self.show.live(&ready.plan));
+                    live.get_or_insert_with(|| self.show.live(&ready.plan, Turn::all(batch.len())));
                     if ready.facts.skip.is_some() { Some(0) } else { ready.facts.total_bytes }
                 }
             };
@@ -77,13 +78,14 @@ impl Session {
     fn one_by_one(&self, batch: &Batch, process: &Process) -> Ending {
         let mut failed = 0;
         for index in 0..batch.len() {
+            let turn = Turn::new(index + 1, batch.len(), batch.operands(index));
             let ending = match self.prepare(&batch.chain(index)) {
-                Err(unready) => self.unready(&unready),
+                Err(unready) => self.unready(&unready, &turn),
                 Ok(ready) if self.arguments.dry_run => {
                     let text = dry_run(&ready.plan, &ready.facts);
                     write_out(format!("{}{text}\n", self.heading(batch, index)).as_bytes())
                 }
-                Ok(ready) => self.go(ready, process),
+                Ok(ready) => self.go(ready, process, turn),
             };
             match ending {
                 Ending::Exit(Exit::Done) => {}
@@ -102,12 +104,7 @@ impl Session {
 
     /// How a batch ends whose runs had all their turn, and what is said of it.
     pub(super) fn sum(&self, batch: &Batch, failed: usize) -> Ending {
-        if failed == 0 {
-            return Ending::Exit(Exit::Done);
-        }
-        let done = batch.len() - failed;
-        let (well, ill) =
-            if self.arguments.dry_run { ("could start", "could not") } else { ("done", "failed") };
-        refuse(&format!("weir: {done} of {} runs {well}, {failed} {ill}\n", batch.len()), Exit::Batch)
+        self.show.batch(batch.len(), failed);
+        Ending::Exit(if failed == 0 { Exit::Done } else { Exit::Batch })
     }
 }

@@ -130,6 +130,10 @@ pub use contract::{
 
 pub use fault::{Fault, ReaderGone};
 pub use knob::Knob;
+pub use net::{
+    address::Address,
+    listen::{Reach, listen_at},
+};
 pub use notes::Notes;
 pub use opening::GivenEnds;
 pub use outside::input::{NOT_READ, Removal, Removed, SourceFile};

@@ -4,6 +4,7 @@
 use super::canvas::Canvas;
 use super::fullscreen::{FullScreen, Keyboard};
 use super::inspect::{Inspector, Wish};
+use super::json::{self, Turn};
 use super::look::Look;
 use super::picture::{Frame, Size, picture};
 use super::progress::status_line;
@@ -21,7 +22,7 @@ const DELAY: Duration = Duration::from_millis(500);
 const PICTURE_INTERVAL: Duration = Duration::from_millis(100);
 /// So that a key is answered at once.
 const INSPECTOR_INTERVAL: Duration = Duration::from_millis(50);
-const PLAIN_INTERVAL: Duration = Duration::from_secs(1);
+const LINES_INTERVAL: Duration = Duration::from_secs(1);
 const INTERVALS: [Duration; 2] = [Duration::from_millis(20), Duration::from_secs(3600)];
 /// How long the end of a run waits for the picture to be taken down.
 const PATIENCE: Duration = Duration::from_millis(200);
@@ -43,6 +44,8 @@ pub enum Progress {
     Never,
     /// One line at each interval, without escape sequences.
     Plain,
+    /// The same for other programs.
+    Json,
 }
 
 /// How a run is shown.
@@ -50,8 +53,10 @@ pub enum Progress {
 pub struct LiveSettings {
     /// What is shown.
     pub progress: Progress,
-    /// The time from frame to frame; `None` for 0.1 s, and 1 s for plain lines. Held between 20 ms and an hour.
+    /// The time from frame to frame; `None` for 0.1 s, and 1 s for lines. Held between 20 ms and an hour.
     pub interval: Option<Duration>,
+    /// Which run it is.
+    pub turn: Turn,
     /// What the chain itself reads and writes.
     pub data_on: Vec<DataOn>,
     /// Characters and colours.
@@ -108,7 +113,7 @@ impl Live {
             };
             mode(settings.progress, manners)
         });
-        if let (Some(terminal), Mode::Picture | Mode::Plain) = (terminal, mode) {
+        if let (Some(terminal), Mode::Picture | Mode::Plain | Mode::Json) = (terminal, mode) {
             live.spawn(Watcher::new(terminal, mode, settings, sample));
         }
         live
@@ -185,6 +190,7 @@ enum Mode {
     Nothing,
     Picture,
     Plain,
+    Json,
     Inspector,
 }
 
@@ -201,6 +207,7 @@ enum Manners {
 
 fn mode(progress: Progress, manners: Manners) -> Mode {
     match (progress, manners) {
+        (Progress::Json, _) => Mode::Json,
         (Progress::Never, _) | (Progress::Auto, Manners::NoTerminal | Manners::Shared) => Mode::Nothing,
         (Progress::Plain, _) | (Progress::Always, Manners::NoTerminal) => Mode::Plain,
         (Progress::Auto, Manners::Free) | (Progress::Always, Manners::Shared | Manners::Free) => {
@@ -292,6 +299,7 @@ impl Drop for Farewell<'_> {
 struct Watcher {
     terminal: Arc<Terminal>,
     mode: Mode,
+    turn: Turn,
     interval: Duration,
     look: Look,
     /// Shown although somebody else may be using the terminal.
@@ -307,7 +315,7 @@ impl Watcher {
     fn new(terminal: Terminal, mode: Mode, settings: &LiveSettings, sample: Sample) -> Watcher {
         let terminal = Arc::new(terminal);
         let usual = match mode {
-            Mode::Plain => PLAIN_INTERVAL,
+            Mode::Plain | Mode::Json => LINES_INTERVAL,
             Mode::Inspector => INSPECTOR_INTERVAL,
             Mode::Picture | Mode::Nothing => PICTURE_INTERVAL,
         };
@@ -316,6 +324,7 @@ impl Watcher {
             canvas: Canvas::new(Arc::clone(&terminal)),
             terminal,
             mode,
+            turn: settings.turn.clone(),
             interval: settings.interval.unwrap_or(usual).clamp(shortest, longest),
             look: settings.look,
             is_insisted_on: settings.progress != Progress::Auto || mode == Mode::Inspector,
@@ -328,7 +337,7 @@ impl Watcher {
     fn run(mut self, shared: &Shared) {
         let _farewell = Farewell(shared);
         let delay = match self.mode {
-            Mode::Plain => self.interval,
+            Mode::Plain | Mode::Json => self.interval,
             _ if self.is_insisted_on => Duration::ZERO,
             _ => DELAY,
         };
@@ -370,6 +379,10 @@ impl Watcher {
             Mode::Plain => {
                 let line = status_line(&now, self.history.previous.as_ref());
                 self.terminal.write(format!("{line}\n").as_bytes());
+            }
+            Mode::Json => {
+                let line = json::progress(&self.turn, &now, self.history.previous.as_ref());
+                self.terminal.write(line.as_bytes());
             }
             Mode::Picture => self.draw(&now),
             Mode::Inspector => self.inspect(&now),

@@ -11,17 +11,23 @@
 //! | `picture` | readings to lines, of which `stages`, `links`, `layout` and `progress` make the parts |
 //! | `server`, `batch`, `runs` | the same for many runs at once |
 //! | `report`, `failure` | the end of a run in words |
+//! | `json` | the same facts as lines for other programs |
+//! | `metrics`, `meter`, `exporter` | the same facts for Prometheus: as text, of all runs, over HTTP |
 //! | `look` | characters and colours |
 
 mod batch;
 mod canvas;
+mod exporter;
 mod failure;
 mod fullscreen;
 mod inspect;
+pub mod json;
 mod layout;
 mod links;
 mod live;
 mod look;
+mod meter;
+mod metrics;
 mod picture;
 mod progress;
 mod report;
@@ -33,15 +39,17 @@ mod terminal;
 mod tests;
 
 pub use batch::batch_report;
+pub use exporter::Exporter;
 pub use failure::{Detail, Place, failures};
 pub use live::{Live, LiveSettings, Progress, Sample, can_inspect};
 pub use look::{Charset, Look};
+pub use meter::Meter;
 pub use picture::{Frame, Size, picture};
 pub use progress::status_line;
 pub use report::{notes, report};
 pub use terminal::{DataOn, Terminal};
 
-/// Writes a text to stderr, with no lock that a view might hold; gives up on a terminal that Ctrl-S has stopped, and on errors.
+/// Writes a text to stderr, on a terminal with no lock that a view might hold; gives up on one that Ctrl-S has stopped, and on errors.
 pub fn tell(text: &str) {
     tell_bytes(text.as_bytes());
 }

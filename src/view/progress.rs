@@ -14,15 +14,15 @@ const LEFT_SECONDS_MAX: f64 = 1000.0 * 3600.0;
 const BAR_COLUMNS: [usize; 4] = [30, 20, 10, 0];
 
 /// How far a run is.
-struct Progress {
-    taken_bytes: u64,
+pub(super) struct Progress {
+    pub(super) taken_bytes: u64,
     /// 0 to 1.
-    done: Option<f64>,
-    bytes_per_second: f64,
-    left: Left,
+    pub(super) done: Option<f64>,
+    pub(super) bytes_per_second: f64,
+    pub(super) left: Left,
 }
 
-enum Left {
+pub(super) enum Left {
     Unknown,
     Time(Duration),
     /// All of the input is taken; the rest of the chain is still at it.
@@ -30,7 +30,7 @@ enum Left {
 }
 
 impl Progress {
-    fn of(now: &Reading, recent: Option<&Reading>) -> Progress {
+    pub(super) fn of(now: &Reading, recent: Option<&Reading>) -> Progress {
         let taken_bytes = now.taken_bytes();
         let rate =
             |bytes: u64, nanos: u64| if nanos == 0 { 0.0 } else { bytes as f64 / (nanos as f64 / 1e9) };

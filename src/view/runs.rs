@@ -33,7 +33,7 @@ fn run_row(run: &RunReading, look: Look) -> Vec<Piece> {
 }
 
 /// What a run has moved: what came in or what went out, whichever is more.
-fn moved(reading: &Reading) -> u64 {
+pub(super) fn moved(reading: &Reading) -> u64 {
     let most = |bytes: fn(&StageReading) -> u64| reading.stages.iter().map(bytes).max();
     most(|stage| stage.bytes_read).max(most(|stage| stage.bytes_written)).unwrap_or(0)
 }

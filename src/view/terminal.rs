@@ -11,6 +11,7 @@ use std::env;
 use std::io::{self, IsTerminal};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 /// What carries the data of a run, and may be a terminal.
@@ -26,6 +27,9 @@ pub enum DataOn {
 
 /// The number of `/dev/tty`.
 const CONTROLLING: (u64, u64) = (5, 0);
+
+/// Held while a text is written to what is no terminal, so that a line stays whole for whoever reads lines.
+static LINES: Mutex<()> = Mutex::new(());
 
 /// Where the view goes: stderr, by a descriptor of its own, so that no lock is shared with whoever else writes there.
 #[derive(Debug)]
@@ -112,8 +116,10 @@ impl Terminal {
         }
     }
 
-    /// Writes as much as it takes. An error is no news to anybody: who would read of it.
+    /// Writes as much as it takes; what is no terminal is given one text after another, however long each takes. An error is no
+    /// news to anybody: who would read of it.
     pub(super) fn write(&self, bytes: &[u8]) {
+        let _whole = (!self.is_terminal).then(|| LINES.lock().unwrap_or_else(PoisonError::into_inner));
         // In the background of a terminal with `tostop` a write would stop the process; blocked, the signal is not even sent.
         let before = SigSet::from(Signal::SIGTTOU).thread_swap_mask(SigmaskHow::SIG_BLOCK);
         self.write_all(bytes);

@@ -5,11 +5,11 @@ use std::fmt;
 
 /// `example.org:80`, `192.0.2.1:80`, `[2001:db8::1]:80`; `:80` and `localhost:80` are this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::stage) struct Address {
+pub struct Address {
     /// A name or a number, without the brackets of an IPv6 address.
-    pub(in crate::stage) host: String,
+    pub host: String,
     /// To be chosen by the system, where one listens, if it is 0.
-    pub(in crate::stage) port: u16,
+    pub port: u16,
 }
 
 /// What an address without a host means.
@@ -25,7 +25,7 @@ impl Address {
     ///
     /// # Errors
     /// A sentence for people, for anything else.
-    pub(in crate::stage) fn parse(text: &str) -> Result<Address, String> {
+    pub fn parse(text: &str) -> Result<Address, String> {
         const FORMS: &str = "type HOST:PORT, as in `localhost:80` or `[::1]:80`";
         let (host, port) = text.rsplit_once(':').ok_or_else(|| format!("a port is missing; {FORMS}"))?;
         let is_number = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());

@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 
 /// Who may be listened to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::stage) enum Reach {
+pub enum Reach {
     /// Only what runs on this machine.
     Loopback,
     /// Whoever can reach the address.
@@ -72,36 +72,10 @@ impl Listener {
     /// Listens at `address`; a port of 0 is chosen by the system.
     ///
     /// # Errors
-    /// A [`Fault`] that names the address: it is none of this machine, another program listens there, it can be reached
-    /// from other machines and `reach` does not allow that.
+    /// Those of [`listen_at`].
     pub(in crate::stage) fn tcp(address: &Address, reach: Reach) -> Result<Listener, Fault> {
-        let fault = |message: String| Fault::failed(message).of(address.to_string());
-        let mut found: Vec<SocketAddr> = (address.host.as_str(), address.port)
-            .to_socket_addrs()
-            .map_err(|error| fault(format!("cannot listen: {}", reason(&error))))?
-            .collect();
-        // It listens at one of them: at the one that most people mean by `localhost`.
-        found.sort_by_key(SocketAddr::is_ipv6);
-        if reach == Reach::Loopback
-            && let Some(open) = found.iter().find(|found| !found.ip().is_loopback())
-        {
-            return Err(fault(format!("{} can be reached from other machines", open.ip()))
-                .help("if that is meant: `--allow-remote`"));
-        }
-        let socket = TcpListener::bind(&found[..]).map_err(|error| {
-            let fault = fault(format!("cannot listen: {}", reason(&error)));
-            match error.raw_os_error().map(Errno::from_raw) {
-                Some(Errno::EADDRINUSE) => {
-                    fault.help("another program listens there; port 0 takes a free one")
-                }
-                Some(Errno::EACCES) => fault.help("ports below 1024 need the right to it"),
-                _ => fault,
-            }
-        })?;
-        let socket_name = |error: io::Error| fault(format!("cannot listen: {}", reason(&error)));
-        socket.set_nonblocking(true).map_err(socket_name)?;
-        let name = socket.local_addr().map_err(socket_name)?.to_string();
-        Ok(Listener { socket: Socket::Tcp(socket), name })
+        let (socket, place) = listen_at(address, reach, "--allow-remote")?;
+        Ok(Listener { socket: Socket::Tcp(socket), name: place.to_string() })
     }
 
     /// Listens at a name in the file system. A socket that nobody listens at any more is replaced.
@@ -161,6 +135,39 @@ impl Listener {
             }
         }
     }
+}
+
+/// A socket that listens at `address` and does not block, and where that is: a port of 0 is chosen by the system.
+///
+/// # Errors
+/// A [`Fault`] that names the address: it is none of this machine, another program listens there, it can be reached
+/// from other machines and `reach` does not allow that; then `option` is what would.
+pub fn listen_at(address: &Address, reach: Reach, option: &str) -> Result<(TcpListener, SocketAddr), Fault> {
+    let fault = |message: String| Fault::failed(message).of(address.to_string());
+    let mut found: Vec<SocketAddr> = (address.host.as_str(), address.port)
+        .to_socket_addrs()
+        .map_err(|error| fault(format!("cannot listen: {}", reason(&error))))?
+        .collect();
+    // It listens at one of them: at the one that most people mean by `localhost`.
+    found.sort_by_key(SocketAddr::is_ipv6);
+    if reach == Reach::Loopback
+        && let Some(open) = found.iter().find(|found| !found.ip().is_loopback())
+    {
+        return Err(fault(format!("{} can be reached from other machines", open.ip()))
+            .help(format!("if that is meant: `{option}`")));
+    }
+    let socket = TcpListener::bind(&found[..]).map_err(|error| {
+        let fault = fault(format!("cannot listen: {}", reason(&error)));
+        match error.raw_os_error().map(Errno::from_raw) {
+            Some(Errno::EADDRINUSE) => fault.help("another program listens there; port 0 takes a free one"),
+            Some(Errno::EACCES) => fault.help("ports below 1024 need the right to it"),
+            _ => fault,
+        }
+    })?;
+    let socket_name = |error: io::Error| fault(format!("cannot listen: {}", reason(&error)));
+    socket.set_nonblocking(true).map_err(socket_name)?;
+    let place = socket.local_addr().map_err(socket_name)?;
+    Ok((socket, place))
 }
 
 /// Whether `accept` failed for a connection that was lost before it could be taken (accept(2)).

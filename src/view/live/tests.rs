@@ -8,6 +8,7 @@ use super::{
 use crate::flow::Reading;
 use crate::verdict::planted::{Part, chain};
 use crate::view::Look;
+use crate::view::json::Turn;
 use nix::pty::{Winsize, openpty};
 use std::fs::File;
 use std::io::{BufReader, Read};
@@ -27,6 +28,7 @@ fn settings(progress: Progress) -> LiveSettings {
     LiveSettings {
         progress,
         interval: Some(Duration::from_millis(20)),
+        turn: Turn::new(1, 1, &[]),
         data_on: Vec::new(),
         look: Look::PLAIN,
     }
@@ -76,12 +78,13 @@ const TAKEN_DOWN: &str = "\u{1b}[2K\u{1b}[4A\r\u{1b}[?2026l";
 #[test]
 fn manners_decide_what_is_shown() {
     use Manners::{Free, NoTerminal, Shared};
-    use Mode::{Nothing, Picture, Plain};
+    use Mode::{Json, Nothing, Picture, Plain};
     let table = [
         (Progress::Auto, [Nothing, Nothing, Picture]),
         (Progress::Always, [Plain, Picture, Picture]),
         (Progress::Never, [Nothing, Nothing, Nothing]),
         (Progress::Plain, [Plain, Plain, Plain]),
+        (Progress::Json, [Json, Json, Json]),
     ];
     for (progress, modes) in table {
         assert_eq!([NoTerminal, Shared, Free].map(|manners| mode(progress, manners)), modes, "{progress:?}");
@@ -98,6 +101,21 @@ fn a_picture_is_drawn_at_once_and_taken_down_at_the_end() {
     assert!(live.finish());
     seen.until(TAKEN_DOWN);
     assert!(seen.rest().is_empty());
+}
+
+#[test]
+fn lines_for_programs_come_at_each_interval_and_no_escape_sequence_among_them() {
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    let live = Live::start_on(Some(Terminal::of(writer.into())), &settings(Progress::Json), sample());
+    let seen = Seen::of(reader.into());
+    for _ in 0..3 {
+        let line = seen.until("\n");
+        assert!(line.starts_with("{\"schema\":1,\"event\":\"progress\",\"run\":1,"), "{line:?}");
+        assert!(line.ends_with("}\n") && !line.contains('\u{1b}'), "{line:?}");
+    }
+    assert!(live.finish());
+    let rest = seen.rest();
+    assert!(rest.is_empty() || rest.ends_with(b"}\n"));
 }
 
 #[test]
