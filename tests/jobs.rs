@@ -9,7 +9,7 @@ use nix::sys::stat::Mode;
 use nix::unistd::{Pid, mkfifo};
 use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::ExitStatusExt;
@@ -39,7 +39,7 @@ fn gate(world: &World, name: &str) -> Option<File> {
 }
 
 #[track_caller]
-fn until<T>(what: &str, look: impl Fn() -> Option<T>) -> T {
+fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + PATIENCE;
     loop {
         if let Some(seen) = look() {
@@ -332,14 +332,18 @@ fn each_report_is_named_and_the_sum_comes_last() {
 #[test]
 fn who_asks_is_told_how_the_whole_batch_stands() {
     let world = with_gates(&["b", "c"]).with("a", "one");
-    let runs = Runs::start(&world, "2", COPY, &["a", "b", "c"]);
+    let mut runs = Runs::start(&world, "2", COPY, &["a", "b", "c"]);
     let gates = ["b", "c"].map(|name| gate_of_a_run(&world, name));
     await_file(&world, "a.out");
-    runs.send(Signal::SIGUSR1);
-    let mut runs = runs;
-    let mut said = [0; 36];
-    runs.child.stderr.as_mut().unwrap().read_exact(&mut said).unwrap();
-    assert_eq!(String::from_utf8_lossy(&said), "weir: 1 of 3 runs done, 2 now; 3 B i");
+    let mut stderr = BufReader::new(runs.child.stderr.take().unwrap());
+    // A run reads its FIFO a moment before it counts as begun, so it is asked until it does.
+    until("both runs", || {
+        runs.send(Signal::SIGUSR1);
+        let mut line = String::new();
+        stderr.read_line(&mut line).unwrap();
+        assert!(line.starts_with("weir: 1 of 3 runs done, "), "{line}");
+        line.starts_with("weir: 1 of 3 runs done, 2 now; 3 B in ").then_some(())
+    });
     drop(gates);
     assert_eq!(runs.end().0, 0);
 }

@@ -12,9 +12,13 @@ use crate::view::json::Turn;
 use crate::view::{Live, Place, batch_report, tell};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 /// So many runs never lack descriptors where a process may have the usual 1024.
 const SURELY_ALLOWED: usize = 32;
+
+/// How long a status line waits for others to have spoken.
+const PATIENCE: Duration = Duration::from_millis(300);
 
 /// Sees the runs of `batch` to their ends, `jobs` of them at once.
 pub(super) fn at_once(
@@ -209,9 +213,8 @@ impl<'a> Together<'a> {
     /// Shows what the process as a whole is asked for.
     fn show(&self, notice: &Notice, monitor: &BatchMonitor) {
         match notice {
-            // Not while somebody else speaks, or is asked something: signals are heard meanwhile.
             Notice::Status => {
-                if let Ok(_voice) = self.voice.try_lock() {
+                if let Some(_voice) = self.voice_soon() {
                     self.session.show.status(&Turn::all(self.batch.len()), &monitor.reading(), &self.live);
                 }
             }
@@ -244,6 +247,20 @@ impl<'a> Together<'a> {
 
     fn name(&self, index: usize) -> String {
         self.session.show.run_name(self.batch.operands(index))
+    }
+
+    /// The voice, for the thread that hears the signals: unless somebody is asked something, or does not listen.
+    fn voice_soon(&self) -> Option<MutexGuard<'_, Voice>> {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            if let Ok(voice) = self.voice.try_lock() {
+                return Some(voice);
+            }
+            if Instant::now() >= until {
+                return None;
+            }
+            std::thread::sleep(PATIENCE / 30);
+        }
     }
 
     fn voice(&self) -> MutexGuard<'_, Voice> {
