@@ -9,6 +9,8 @@ complete -c weir -l progress -d 'When the live view is shown' -r -f -a "auto\t'W
 always\t'From the start'
 never\t'Not at all'
 plain\t'As plain lines, one at each interval'"
+complete -c weir -l trace -d 'Write to FILE what every stage and link did over time, for ui.perfetto.dev or chrome://tracing' -r -F
+complete -c weir -l plot -d 'Draw the run to FILE: a picture if it ends in `.svg`, a page with the report if in `.html`' -r -F
 complete -c weir -l stall-timeout -d 'Give up, with exit code 124, when no byte moved for TIME' -r
 complete -c weir -l generate -d 'Print the man page or a shell\'s completions' -r -f -a "man\t'The man page, as roff'
 bash\t'Completions for bash'

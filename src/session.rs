@@ -4,6 +4,7 @@
 mod at_once;
 mod batch;
 mod input;
+mod record;
 mod show;
 
 use crate::cli::Cli;
@@ -14,8 +15,9 @@ use crate::generate;
 use crate::lang::{self, Batch, Chain};
 use crate::plan::{Facts, Plan, Problem, Refusal, Settings, Streams, dry_run, preflight, unknown_names};
 use crate::stage::TABLE;
-use crate::view::{Live, LiveSettings, Look, Place, Sample, Terminal, can_inspect, tell};
+use crate::view::{Live, LiveSettings, Look, Place, Records, Sample, Terminal, can_inspect, tell};
 use clap::error::ErrorKind;
+use record::Recording;
 use show::{Quoted, Shown, write_out};
 use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
@@ -51,7 +53,11 @@ pub fn run(arguments: Cli) -> Ending {
         Ok(input) => input,
         Err(message) => return refuse(&format!("weir: {message}\n"), Exit::Usage),
     };
-    let session = Session { show: Shown::new(&arguments), arguments, text };
+    let recording = match Recording::look(&arguments) {
+        Ok(recording) => recording,
+        Err(problem) => return refuse_for(&problem),
+    };
+    let session = Session { show: Shown::new(&arguments), recording, arguments, text };
     let batch = match session.parse(operands) {
         Ok(batch) => batch,
         Err(mistakes) => return refuse(&session.render(&mistakes), Exit::Usage),
@@ -83,6 +89,11 @@ fn refuse(message: &str, exit: Exit) -> Ending {
     Ending::Exit(exit)
 }
 
+/// The same for a problem that belongs to no stage.
+fn refuse_for(problem: &Problem) -> Ending {
+    refuse(&show::problem_line(problem), problem.exit)
+}
+
 /// Does `work` with the signals of the process in hand.
 fn attached(work: impl FnOnce(&Process) -> Ending) -> Ending {
     match Process::attach() {
@@ -96,6 +107,7 @@ struct Session {
     arguments: Cli,
     text: Vec<u8>,
     show: Shown,
+    recording: Recording,
 }
 
 /// A run that could start.
@@ -166,11 +178,14 @@ impl Session {
             Ok(ready) => ready,
             Err(unready) => return self.unready(&unready),
         };
+        if let Err(problem) = self.recording.is_apart_from(&ready.plan) {
+            return refuse_for(&problem);
+        }
         self.announce(&ready);
         if self.arguments.dry_run {
             return write_out(dry_run(&ready.plan, &ready.facts).as_bytes());
         }
-        attached(|process| self.go(ready, process))
+        attached(|process| self.recording.during(process, |records| self.go(ready, process, records)))
     }
 
     /// Says why a run cannot start.
@@ -210,7 +225,7 @@ impl Session {
     }
 
     /// Starts a run, shows it, sees it to its end.
-    fn go(&self, ready: Ready, process: &Process) -> Ending {
+    fn go(&self, ready: Ready, process: &Process, records: &Arc<Records>) -> Ending {
         if let Some(name) = &ready.facts.skip {
             self.say_left_out(name);
             return Ending::Exit(Exit::Done);
@@ -225,8 +240,11 @@ impl Session {
         }
         let settings = self.settings(ready.facts.total_bytes);
         let (report, was_shown) = match engine::start(ready.plan, process, &settings) {
-            Ok(running) => self.watch(running, &live, &places, quoted),
-            Err(report) => (*report, false),
+            Ok(running) => self.watch(running, &live, &places, quoted, records),
+            Err(report) => {
+                records.note(&report);
+                (*report, false)
+            }
         };
         self.show.end(&report, &self.text, &places, was_shown);
         ending(&report)
@@ -238,10 +256,12 @@ impl Session {
         settings: &LiveSettings,
         places: &[Place],
         quoted: Quoted,
+        records: &Arc<Records>,
     ) -> (Report, bool) {
         let monitor = running.monitor();
         let sampled = monitor.clone();
         let sample: Sample = Arc::new(move || sampled.reading());
+        let recorder = records.record(Arc::clone(&sample));
         let live = if self.arguments.inspect {
             Live::inspect(settings, Arc::clone(&sample), running.controls()).ok()
         } else {
@@ -256,7 +276,9 @@ impl Session {
             Notice::Remark { stage, line } => self.show.remark(&places[stage], &line, &live),
             Notice::Quote { stage, lines } => self.show.quote(&places[stage], quoted, &lines, &live),
         });
-        (report, live.finish())
+        let was_shown = live.finish();
+        recorder.finish(&report);
+        (report, was_shown)
     }
 }
 

@@ -35,6 +35,7 @@ mod memory;
 mod names;
 mod peer;
 mod readme;
+mod recordings;
 mod samples;
 mod serve;
 #[cfg(feature = "web")]

@@ -11,6 +11,7 @@ use super::orders::{Baton, Master};
 use super::process::Process;
 use super::report::{Fared, Report};
 use super::run::{Notice, Running, TICK};
+use super::shared::Monitor;
 use super::standing::{BatchMonitor, Begun, Standing};
 use super::start::{Settings, begin};
 use super::stops::Stops;
@@ -138,6 +139,11 @@ pub struct Conducted<'a> {
 }
 
 impl Conducted<'_> {
+    /// A look at the run for others.
+    pub fn monitor(&self) -> Monitor {
+        self.running.monitor()
+    }
+
     /// Sees the run to its end on the calling thread, as [`Running::wait`] does.
     pub fn wait(self, notice: &mut dyn FnMut(Notice)) -> Report {
         let report = self.running.wait(notice);

@@ -8,7 +8,7 @@ use crate::engine::{BatchMonitor, Conducted, Conductor, Fared, Notice, Process, 
 use crate::exit::Exit;
 use crate::lang::Batch;
 use crate::stage::places_allowed;
-use crate::view::{Live, Place, batch_report, tell, tell_in_passing};
+use crate::view::{Live, Place, Recorder, Records, batch_report, tell, tell_in_passing};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -22,6 +22,7 @@ pub(super) fn at_once(
     checked: Checked,
     jobs: usize,
     process: &Process,
+    records: &Arc<Records>,
 ) -> Ending {
     let cannot = |error| refuse(&format!("weir: cannot start the runs: {error}\n"), Exit::Failed);
     let conductor = match Conductor::new(process, session.settings(None), checked.sizes) {
@@ -42,6 +43,7 @@ pub(super) fn at_once(
         next: Mutex::new(0),
         voice: Mutex::default(),
         live,
+        records,
     };
     let conducted =
         conductor.conduct(allowed, &|| together.work(), &mut |notice| together.show(&notice, &monitor));
@@ -66,6 +68,7 @@ struct Together<'a> {
     /// Held while something is said or asked, so that it stands whole.
     voice: Mutex<Voice>,
     live: Live,
+    records: &'a Arc<Records>,
 }
 
 /// What is to be said, and how the runs ended.
@@ -83,14 +86,16 @@ struct Started<'a> {
     index: usize,
     conducted: Conducted<'a>,
     places: Vec<Place>,
+    recorder: Recorder,
 }
 
 impl<'a> Together<'a> {
     /// Starts the next run and sees it to its end, again and again.
     fn work(&self) {
         while let Some(started) = self.start_next() {
-            let Started { index, conducted, places } = started;
+            let Started { index, conducted, places, recorder } = started;
             let report = conducted.wait(&mut |notice| self.pass_on(index, &places, notice));
+            recorder.finish(&report);
             self.ends(index, report, &places);
         }
     }
@@ -138,8 +143,13 @@ impl<'a> Together<'a> {
         }
         drop(question);
         match started {
-            Ok(conducted) => Some(Started { index, conducted, places }),
+            Ok(conducted) => {
+                let monitor = conducted.monitor();
+                let recorder = self.records.record(Arc::new(move || monitor.reading()));
+                Some(Started { index, conducted, places, recorder })
+            }
             Err(report) => {
+                self.records.note(&report);
                 self.ends(index, *report, &places);
                 None
             }

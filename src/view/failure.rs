@@ -37,17 +37,12 @@ pub fn failures(report: &Report, chain_text: &[u8], places: &[Place], detail: De
     for failure in report.failures.iter().take(shown) {
         told(&mut lines, failure, chain_text, places);
     }
-    match report.outcome {
-        Outcome::Done | Outcome::HungUp if report.failures.is_empty() => return String::new(),
-        Outcome::Cancelled(signal) if report.failures.is_empty() => {
-            let name =
-                Signal::try_from(signal).map_or_else(|_| format!("signal {signal}"), |s| s.to_string());
-            lines.push(format!("weir: ended by {name}"));
+    if report.failures.is_empty() {
+        match given_up(report) {
+            Some(why) => lines.push(format!("weir: {why}")),
+            None if matches!(report.outcome, Outcome::Done | Outcome::HungUp) => return String::new(),
+            None => {}
         }
-        Outcome::Stalled if report.failures.is_empty() => {
-            lines.push(format!("weir: no byte moved for too long{}", waited_for(&report.reading)));
-        }
-        _ => {}
     }
     for output in &report.outputs {
         let name = visible(&output.name);
@@ -59,6 +54,19 @@ pub fn failures(report: &Report, chain_text: &[u8], places: &[Place], detail: De
         });
     }
     lines.into_iter().fold(String::new(), |text, line| text + &line + "\n")
+}
+
+/// Why a run was given up in which nothing failed by itself: `ended by SIGINT`.
+pub(super) fn given_up(report: &Report) -> Option<String> {
+    match report.outcome {
+        Outcome::Cancelled(signal) => {
+            let name =
+                Signal::try_from(signal).map_or_else(|_| format!("signal {signal}"), |s| s.to_string());
+            Some(format!("ended by {name}"))
+        }
+        Outcome::Stalled => Some(format!("no byte moved for too long{}", waited_for(&report.reading))),
+        Outcome::Done | Outcome::HungUp | Outcome::Failed(_) => None,
+    }
 }
 
 fn told(lines: &mut Vec<String>, failure: &Failure, chain_text: &[u8], places: &[Place]) {

@@ -11,19 +11,25 @@
 //! | `picture` | readings to lines, of which `stages`, `links`, `layout` and `progress` make the parts |
 //! | `server`, `batch`, `runs` | the same for many runs at once |
 //! | `report`, `failure` | the end of a run in words |
+//! | `recorder` | the thread that takes readings for files about a run |
+//! | `trace`, `plot` | what is in those files |
+//! | `headline` | a run in a line, for them |
 //! | `look` | characters and colours |
 
 mod batch;
 mod canvas;
 mod failure;
 mod fullscreen;
+mod headline;
 mod inspect;
 mod layout;
 mod links;
 mod live;
 mod look;
 mod picture;
+mod plot;
 mod progress;
+mod recorder;
 mod report;
 mod runs;
 mod server;
@@ -31,13 +37,16 @@ mod stages;
 mod terminal;
 #[cfg(test)]
 mod tests;
+mod trace;
 
 pub use batch::batch_report;
 pub use failure::{Detail, Place, failures};
 pub use live::{Live, LiveSettings, Progress, Sample, can_inspect};
 pub use look::{Charset, Look};
 pub use picture::{Frame, Size, picture};
+pub use plot::Form;
 pub use progress::status_line;
+pub use recorder::{Recorder, Records};
 pub use report::{notes, report};
 pub use terminal::{DataOn, Terminal};
 
