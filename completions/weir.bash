@@ -23,7 +23,7 @@ _weir() {
 
     case "${cmd}" in
         weir)
-            opts="-B -T -j -f -s -n -q -v -i -h -V --buffer --threads --jobs --file --files0-from --size --dry-run --quiet --verbose --interval --progress --inspect --report --stall-timeout --stages --generate --help --version"
+            opts="-B -T -j -f -s -n -q -v -i -h -V --buffer --threads --jobs --file --files0-from --size --dry-run --quiet --verbose --interval --progress --inspect --report --metrics --metrics-allow-remote --trace --plot --stall-timeout --stages --generate --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -90,6 +90,14 @@ _weir() {
                     return 0
                     ;;
                 --metrics)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --trace)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --plot)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

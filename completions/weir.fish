@@ -13,6 +13,8 @@ json\t'As lines of JSON, one at each interval, with the report as the last'"
 complete -c weir -l report -d 'Report at the end what each stage and each link did' -r -f -a "text\t'For people'
 json\t'As one line of JSON for each run, however it ended'"
 complete -c weir -l metrics -d 'Show what every stage and link does to Prometheus, over HTTP at ADDR, a PORT or HOST:PORT, while the process runs' -r
+complete -c weir -l trace -d 'Write to FILE what every stage and link did over time, for ui.perfetto.dev or chrome://tracing' -r -F
+complete -c weir -l plot -d 'Draw the run to FILE: a picture if it ends in `.svg`, a page with the report if in `.html`' -r -F
 complete -c weir -l stall-timeout -d 'Give up, with exit code 124, when no byte moved for TIME' -r
 complete -c weir -l generate -d 'Print the man page or a shell\'s completions' -r -f -a "man\t'The man page, as roff'
 bash\t'Completions for bash'

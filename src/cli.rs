@@ -111,6 +111,21 @@ pub struct Cli {
     #[arg(long, requires = "metrics")]
     pub metrics_allow_remote: bool,
 
+    /// Write to FILE what every stage and link did over time, for ui.perfetto.dev or chrome://tracing
+    ///
+    /// A reading every 20 ms, as trace events; the file grows by up to 10 KB a second for each stage and each link. All runs of a
+    /// batch are in it, each as a process. It is put in place at the end, however the runs ended. If it cannot be written to its
+    /// end, a warning says so, and the exit code is that of the runs.
+    #[arg(long, value_name = "FILE")]
+    pub trace: Option<PathBuf>,
+
+    /// Draw the run to FILE: a picture if it ends in `.svg`, a page with the report if in `.html`
+    ///
+    /// Fill, rate, stalls and what every stage did, over the time of the run; of a server what went in and out. One picture is of
+    /// one run: not for a batch. As with `--trace`, a file that cannot be written is told of, and changes no exit code.
+    #[arg(long, value_name = "FILE")]
+    pub plot: Option<PathBuf>,
+
     /// Give up, with exit code 124, when no byte moved for TIME
     #[arg(long, value_name = "TIME", value_parser = interval)]
     pub stall_timeout: Option<Duration>,

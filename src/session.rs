@@ -4,6 +4,7 @@
 mod at_once;
 mod batch;
 mod input;
+mod record;
 mod show;
 
 use crate::cli::Cli;
@@ -15,8 +16,11 @@ use crate::lang::{self, Batch, Chain};
 use crate::plan::{Facts, Plan, Problem, Refusal, Settings, Streams, dry_run, preflight, unknown_names};
 use crate::stage::{Reach, TABLE};
 use crate::view::json::Turn;
-use crate::view::{Exporter, Live, LiveSettings, Look, Meter, Place, Sample, Terminal, can_inspect, tell};
+use crate::view::{
+    Exporter, Live, LiveSettings, Look, Meter, Place, Records, Sample, Terminal, can_inspect, tell,
+};
 use clap::error::{ContextKind, ErrorKind};
+use record::Recording;
 use show::{Quoted, Shown, places, write_out};
 use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
@@ -52,8 +56,12 @@ pub fn run(arguments: Cli) -> Ending {
         Ok(input) => input,
         Err(message) => return refuse(&format!("weir: {message}\n"), Exit::Usage),
     };
+    let recording = match Recording::look(&arguments) {
+        Ok(recording) => recording,
+        Err(problem) => return refuse_for(&problem),
+    };
     let show = Shown::new(&arguments);
-    let session = Session { show, arguments, text, meter: Arc::default() };
+    let session = Session { show, recording, arguments, text, meter: Arc::default() };
     let batch = match session.parse(operands) {
         Ok(batch) => batch,
         Err(mistakes) => return refuse(&session.render(&mistakes), Exit::Usage),
@@ -86,12 +94,18 @@ fn refuse(message: &str, exit: Exit) -> Ending {
     Ending::Exit(exit)
 }
 
+/// The same for a problem that belongs to no stage.
+fn refuse_for(problem: &Problem) -> Ending {
+    refuse(&show::problem_line(problem), problem.exit)
+}
+
 /// What every run of the call shares.
 struct Session {
     arguments: Cli,
     text: Vec<u8>,
     show: Shown,
     meter: Arc<Meter>,
+    recording: Recording,
 }
 
 /// A run that could start.
@@ -196,11 +210,16 @@ impl Session {
             Ok(ready) => ready,
             Err(unready) => return self.unready(&unready, &turn),
         };
+        if let Err(problem) = self.recording.is_apart_from(&ready.plan) {
+            return refuse_for(&problem);
+        }
         self.announce(&ready);
         if self.arguments.dry_run {
             return write_out(dry_run(&ready.plan, &ready.facts).as_bytes());
         }
-        self.attached(|process| self.go(ready, process, turn))
+        self.attached(|process| {
+            self.recording.during(process, &self.show, |records| self.go(ready, process, turn, records))
+        })
     }
 
     /// Says why no run can start.
@@ -242,7 +261,7 @@ impl Session {
     }
 
     /// Starts a run, shows it, sees it to its end.
-    fn go(&self, ready: Ready, process: &Process, turn: Turn) -> Ending {
+    fn go(&self, ready: Ready, process: &Process, turn: Turn, records: &Arc<Records>) -> Ending {
         if let Some(name) = &ready.facts.skip {
             self.show.left_out(&turn, &ready.plan, name);
             return Ending::Exit(Exit::Done);
@@ -257,9 +276,10 @@ impl Session {
         }
         let settings = self.settings(ready.facts.total_bytes);
         let (report, was_shown) = match engine::start(ready.plan, process, &settings) {
-            Ok(running) => self.watch(running, &live, &places, quoted),
+            Ok(running) => self.watch(running, &live, &places, quoted, records),
             Err(report) => {
                 self.meter.end(None, &report);
+                records.note(&report);
                 (*report, false)
             }
         };
@@ -273,11 +293,13 @@ impl Session {
         settings: &LiveSettings,
         places: &[Place],
         quoted: Quoted,
+        records: &Arc<Records>,
     ) -> (Report, bool) {
         let monitor = running.monitor();
         let sampled = monitor.clone();
         let sample: Sample = Arc::new(move || sampled.reading());
         let number = self.meter.begin(Arc::clone(&sample));
+        let recorder = records.record(Arc::clone(&sample));
         let live = if self.arguments.inspect {
             Live::inspect(settings, Arc::clone(&sample), running.controls()).ok()
         } else {
@@ -294,7 +316,9 @@ impl Session {
             Notice::Quote { stage, lines } => self.show.quote(turn, &places[stage], quoted, &lines, &live),
         });
         self.meter.end(Some(number), &report);
-        (report, live.finish())
+        let was_shown = live.finish();
+        recorder.finish(&report);
+        (report, was_shown)
     }
 }
 

@@ -37,6 +37,7 @@ mod metrics;
 mod names;
 mod peer;
 mod readme;
+mod recordings;
 mod samples;
 mod serve;
 #[cfg(feature = "web")]

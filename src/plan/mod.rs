@@ -1,7 +1,9 @@
 //! A chain to a checked plan, what can be seen of its files before anything is opened, and both as text.
-//! Opens nothing and starts nothing; all but `preflight`, `source`, `destination` and `target`, which look at the file system, is pure.
+//! Opens nothing and starts nothing; all but `preflight`, `aside`, `source`, `destination` and `target`, which look at the file
+//! system, is pure.
 
 mod arguments;
+mod aside;
 mod bytes;
 mod check;
 mod claims;
@@ -23,6 +25,7 @@ use crate::lang::{Chain, Span};
 use crate::stage::{Entry, Role, Stage};
 
 pub use arguments::{help, usage};
+pub use aside::Aside;
 pub use check::unknown_names;
 pub use claims::{Claims, Course};
 pub use dry_run::dry_run;

@@ -9,7 +9,7 @@ use crate::exit::Exit;
 use crate::lang::Batch;
 use crate::stage::places_allowed;
 use crate::view::json::Turn;
-use crate::view::{Live, Place, batch_report, tell};
+use crate::view::{Live, Place, Recorder, Records, batch_report, tell};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -27,6 +27,7 @@ pub(super) fn at_once(
     checked: Checked,
     jobs: usize,
     process: &Process,
+    records: &Arc<Records>,
 ) -> Ending {
     let cannot = |error| refuse(&format!("weir: cannot start the runs: {error}\n"), Exit::Failed);
     let conductor = match Conductor::new(process, session.settings(None), checked.sizes) {
@@ -48,6 +49,7 @@ pub(super) fn at_once(
         next: Mutex::new(0),
         voice: Mutex::default(),
         live,
+        records,
     };
     let conducted =
         conductor.conduct(allowed, &|| together.work(), &mut |notice| together.show(&notice, &monitor));
@@ -72,6 +74,7 @@ struct Together<'a> {
     /// Held while something is said or asked, so that it stands whole.
     voice: Mutex<Voice>,
     live: Live,
+    records: &'a Arc<Records>,
 }
 
 /// What is to be said, and how the runs ended.
@@ -89,17 +92,19 @@ struct Started<'a> {
     index: usize,
     conducted: Conducted<'a>,
     places: Vec<Place>,
+    recorder: Recorder,
 }
 
 impl<'a> Together<'a> {
     /// Starts the next run and sees it to its end, again and again.
     fn work(&self) {
         while let Some(started) = self.start_next() {
-            let Started { index, conducted, places } = started;
+            let Started { index, conducted, places, recorder } = started;
             let monitor = conducted.monitor();
             let number = self.session.meter.begin(Arc::new(move || monitor.reading()));
             let report = conducted.wait(&mut |notice| self.pass_on(index, &places, notice));
             self.session.meter.end(Some(number), &report);
+            recorder.finish(&report);
             self.ends(index, report, &places);
         }
     }
@@ -149,9 +154,14 @@ impl<'a> Together<'a> {
         }
         drop(question);
         match started {
-            Ok(conducted) => Some(Started { index, conducted, places }),
+            Ok(conducted) => {
+                let monitor = conducted.monitor();
+                let recorder = self.records.record(Arc::new(move || monitor.reading()));
+                Some(Started { index, conducted, places, recorder })
+            }
             Err(report) => {
                 self.session.meter.end(None, &report);
+                self.records.note(&report);
                 self.ends(index, *report, &places);
                 None
             }

@@ -2,15 +2,16 @@
 //! Knows nothing of how operands were put into the chain.
 
 use super::at_once::at_once;
-use super::show::{problem_line, write_out};
-use super::{Ending, Session, Unready, refuse};
+use super::show::write_out;
+use super::{Ending, Session, Unready, refuse, refuse_for};
 use crate::engine::Process;
 use crate::exit::Exit;
 use crate::flow::worker_threads;
 use crate::lang::Batch;
 use crate::plan::{Claims, Course, dry_run};
-use crate::view::LiveSettings;
 use crate::view::json::Turn;
+use crate::view::{LiveSettings, Records};
+use std::sync::Arc;
 
 /// What is known of a batch before any of its runs starts.
 pub(super) struct Checked {
@@ -28,16 +29,18 @@ impl Session {
             Err(ending) => return ending,
         };
         let jobs = worker_threads(self.arguments.jobs).min(batch.len());
-        self.attached(|process| match checked {
+        let work = |process: &Process, records: &Arc<Records>| match checked {
             Some(checked) if jobs > 1 && !self.arguments.dry_run => {
-                at_once(self, batch, checked, jobs, process)
+                at_once(self, batch, checked, jobs, process, records)
             }
-            _ => self.one_by_one(batch, process),
-        })
+            _ => self.one_by_one(batch, process, records),
+        };
+        self.attached(|process| self.recording.during(process, &self.show, |records| work(process, records)))
     }
 
     /// Looks at every run; `None` for a batch without any.
     fn check(&self, batch: &Batch) -> Result<Option<Checked>, Ending> {
+        self.recording.holds(batch.len()).map_err(|problem| refuse_for(&problem))?;
         // Whatever the number of cores is that 0 stands for.
         let course = if self.arguments.jobs == 1 { Course::InTurn } else { Course::AtOnce };
         let mut claims = Claims::new(course);
@@ -47,6 +50,7 @@ impl Session {
                 Err(Unready::Chain(refusal)) => return Err(self.refused(&refusal)),
                 // What is wrong with its files is said when the run's turn comes: it may be mended by then.
                 Err(Unready::Files(plan, _)) => {
+                    self.recording.is_apart_from(&plan).map_err(|problem| refuse_for(&problem))?;
                     live.get_or_insert_with(|| self.show.live(&plan, Turn::all(batch.len())));
                     Some(0)
                 }
@@ -62,9 +66,9 @@ impl Session {
                         self.announce(&ready);
                     }
                     let name = self.show.run_name(batch.operands(index));
-                    if let Err(problem) = claims.add(&name, &ready.plan, &ready.facts) {
-                        return Err(refuse(&problem_line(&problem), problem.exit));
-                    }
+                    let claimed = claims.add(&name, &ready.plan, &ready.facts);
+                    let settled = claimed.and_then(|()| self.recording.is_apart_from(&ready.plan));
+                    settled.map_err(|problem| refuse_for(&problem))?;
                     live.get_or_insert_with(|| self.show.live(&ready.plan, Turn::all(batch.len())));
                     if ready.facts.skip.is_some() { Some(0) } else { ready.facts.total_bytes }
                 }
@@ -75,7 +79,7 @@ impl Session {
     }
 
     /// A run that fails does not keep the others from theirs; a signal does.
-    fn one_by_one(&self, batch: &Batch, process: &Process) -> Ending {
+    fn one_by_one(&self, batch: &Batch, process: &Process, records: &Arc<Records>) -> Ending {
         let mut failed = 0;
         for index in 0..batch.len() {
             let turn = Turn::new(index + 1, batch.len(), batch.operands(index));
@@ -85,7 +89,7 @@ impl Session {
                     let text = dry_run(&ready.plan, &ready.facts);
                     write_out(format!("{}{text}\n", self.heading(batch, index)).as_bytes())
                 }
-                Ok(ready) => self.go(ready, process, turn),
+                Ok(ready) => self.go(ready, process, turn, records),
             };
             match ending {
                 Ending::Exit(Exit::Done) => {}

@@ -137,6 +137,7 @@ pub use net::{
 pub use notes::Notes;
 pub use opening::GivenEnds;
 pub use outside::input::{NOT_READ, Removal, Removed, SourceFile};
+pub use outside::whole::WholeFile;
 pub use server::door::places_allowed;
 pub use serving::{Ends, Orders, Served, Template};
 

@@ -123,7 +123,7 @@ impl Verdict {
     }
 }
 
-/// A stage as people know it: `gzip -6`.
+/// A stage as people know it: `gzip -6`. Holds nothing that a terminal would obey.
 pub fn subject(stage: &StageInfo) -> String {
     let (name, label) = (printed(&stage.name), printed(&stage.label));
     if label.is_empty() { name } else { format!("{name} {label}") }

@@ -13,6 +13,9 @@
 //! | `report`, `failure` | the end of a run in words |
 //! | `json` | the same facts as lines for other programs |
 //! | `metrics`, `meter`, `exporter` | the same facts for Prometheus: as text, of all runs, over HTTP |
+//! | `recorder` | the thread that takes readings for files about a run |
+//! | `trace`, `plot` | what is in those files |
+//! | `headline` | a run in a line, for them |
 //! | `look` | characters and colours |
 
 mod batch;
@@ -20,6 +23,7 @@ mod canvas;
 mod exporter;
 mod failure;
 mod fullscreen;
+mod headline;
 mod inspect;
 pub mod json;
 mod layout;
@@ -29,7 +33,9 @@ mod look;
 mod meter;
 mod metrics;
 mod picture;
+mod plot;
 mod progress;
+mod recorder;
 mod report;
 mod runs;
 mod server;
@@ -37,6 +43,7 @@ mod stages;
 mod terminal;
 #[cfg(test)]
 mod tests;
+mod trace;
 
 pub use batch::batch_report;
 pub use exporter::Exporter;
@@ -45,7 +52,9 @@ pub use live::{Live, LiveSettings, Progress, Sample, can_inspect};
 pub use look::{Charset, Look};
 pub use meter::Meter;
 pub use picture::{Frame, Size, picture};
+pub use plot::Form;
 pub use progress::status_line;
+pub use recorder::{Recorder, Records};
 pub use report::{notes, report};
 pub use terminal::{DataOn, Terminal};
 

@@ -178,7 +178,7 @@ fn stage_row(frame: &Frame<'_>, stage: usize, look: Look) -> StageRow {
 }
 
 /// What a stage took and what it gave; the same number twice for a source or a sink.
-fn bytes_of(reading: &Reading, stage: usize) -> [u64; 2] {
+pub(super) fn bytes_of(reading: &Reading, stage: usize) -> [u64; 2] {
     let info = &reading.scheme.stages[stage];
     let (taken, given) = (reading.bytes_in(stage), reading.bytes_out(stage));
     match (info.input, info.outputs.is_empty()) {

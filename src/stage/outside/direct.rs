@@ -52,11 +52,21 @@ pub(in crate::stage) fn open_device(path: &Path, opening: &mut Opening<'_>) -> a
     Ok(sink_on(target))
 }
 
-/// A device, a file that the kernel makes up, or a FIFO that somebody reads, to be written.
+/// A device, a file that the kernel makes up, or a FIFO that somebody reads, to be written by a stage.
+///
+/// # Errors
+/// As [`ready`].
+pub(in crate::stage) fn device(path: &Path, opening: &mut Opening<'_>) -> anyhow::Result<Target> {
+    let target = ready(path)?;
+    opening.cannot_be_undone(target.subject());
+    Ok(target)
+}
+
+/// The same for whoever has no run.
 ///
 /// # Errors
 /// Those of opening it; a reader is not waited for.
-pub(in crate::stage) fn device(path: &Path, opening: &mut Opening<'_>) -> anyhow::Result<Target> {
+pub(in crate::stage) fn ready(path: &Path) -> Result<Target, Fault> {
     let subject = printable(path.as_os_str().as_bytes());
     let fault = |error: io::Error| Fault::failed(reason(&error)).of(&subject);
     let file = open_without_waiting(path).map_err(|error| match error.raw_os_error() {
@@ -67,7 +77,6 @@ pub(in crate::stage) fn device(path: &Path, opening: &mut Opening<'_>) -> anyhow
     })?;
     resume(&file, path).map_err(fault)?;
     let stream = Stream::new(Handle::Own(file)).map_err(fault)?;
-    opening.cannot_be_undone(&subject);
     Ok(Target::new(stream, subject))
 }
 

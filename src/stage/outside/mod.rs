@@ -15,6 +15,7 @@
 //! | `dress` | owner, mode and times of a new file |
 //! | `in_place` | a file written where it is, and its commit |
 //! | `direct` | what can be neither replaced nor undone |
+//! | `whole` | a file about a run, which no stage writes |
 
 pub(in crate::stage) mod beside;
 pub(in crate::stage) mod destination;
@@ -31,3 +32,4 @@ pub(in crate::stage) mod standard;
 pub(in crate::stage) mod stream;
 pub(in crate::stage) mod target;
 mod watch;
+pub(in crate::stage) mod whole;
