@@ -2,6 +2,7 @@
 //! Knows nothing of what is tested.
 
 use crate::harness::{PATIENCE, Patience, World, has_tool, search_path};
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::pty::{Winsize, openpty};
 use nix::sys::termios::{Termios, tcgetattr};
 use nix::unistd::ttyname;
@@ -35,6 +36,10 @@ impl Tty {
     pub fn new(rows: u16, columns: u16) -> Tty {
         let size = Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
         let pty = openpty(Some(&size), None).unwrap();
+        // A child of another test that held it would keep the line open, and what runs on it alive, for good.
+        for end in [&pty.master, &pty.slave] {
+            fcntl(end, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)).unwrap();
+        }
         let name = ttyname(&pty.slave).unwrap();
         let mut output = File::from(pty.master.try_clone().unwrap());
         let (sender, arrivals) = mpsc::channel();

@@ -133,7 +133,8 @@ impl Drawing<'_> {
         // All but the last stretch are about as long as the first.
         let step =
             self.samples.first().map_or(Duration::ZERO, |first| Duration::from_secs_f64(first.seconds()));
-        let at = At { x: RIGHT + 10.0, y: self.y };
+        // Beside the last tick's name, which is centred below it.
+        let at = At { x: RIGHT + 40.0, y: self.y };
         self.svg.text(at, "faint", &format!("averages over {}", units::duration(step)));
     }
 
