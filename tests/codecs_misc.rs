@@ -90,7 +90,9 @@ fn assert_exchanged(peers: &[Peer], packs: &[&str], unpacks: &[&str], sizes: &[u
                 assert!(ran.stdout() == plain, "{} of `{pack}` at {size} bytes", peer.name);
             }
             let one = world.weir(format!("read plain | {pack}")).args(["-T", "1"]).run().quietly();
-            assert!(one.stdout() == packed, "`{pack}` at {size} bytes depends on -T");
+            // What is flushed whenever the input pauses depends on the pauses.
+            let is_free = pack.contains("--stream");
+            assert!(is_free || one.stdout() == packed, "`{pack}` at {size} bytes depends on -T");
         }
         for peer in &peers {
             let packed = world.tool(peer.name).unwrap().args(peer.pack).stdin(plain.clone()).run();
