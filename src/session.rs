@@ -217,9 +217,21 @@ impl Session {
         if self.arguments.dry_run {
             return write_out(dry_run(&ready.plan, &ready.facts).as_bytes());
         }
+        if let Err(ending) = self.can_be_inspected(&ready.plan) {
+            return ending;
+        }
         self.attached(|process| {
             self.recording.during(process, &self.show, |records| self.go(ready, process, turn, records))
         })
+    }
+
+    /// Looks whether there is a terminal to inspect a run on, if that is asked for.
+    fn can_be_inspected(&self, plan: &Plan) -> Result<(), Ending> {
+        if !self.arguments.inspect || self.arguments.dry_run {
+            return Ok(());
+        }
+        can_inspect(&self.show.live(plan, Turn::all(1)))
+            .map_err(|message| refuse(&format!("weir: {message}\n"), Exit::Usage))
     }
 
     /// Says why no run can start.
@@ -269,11 +281,6 @@ impl Session {
         let places = places(&ready.plan);
         let quoted = Quoted::of(&ready.plan);
         let live = self.show.live(&ready.plan, turn);
-        if self.arguments.inspect
-            && let Err(message) = can_inspect(&live)
-        {
-            return refuse(&format!("weir: {message}\n"), Exit::Usage);
-        }
         let settings = self.settings(ready.facts.total_bytes);
         let (report, was_shown) = match engine::start(ready.plan, process, &settings) {
             Ok(running) => self.watch(running, &live, &places, quoted, records),

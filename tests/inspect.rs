@@ -70,6 +70,30 @@ fn a_link_is_made_larger_and_the_picture_is_frozen() {
 }
 
 #[test]
+fn keys_that_come_together_each_count_and_a_frozen_picture_does_not_hide_what_they_do() {
+    let world = World::new();
+    let mut tty = Tty::new(24, 100);
+    let Some(_shell) = inspecting(&world, &mut tty) else { return };
+    tty.type_in("j++");
+    tty.until("two steps", |tty| tty.shows().contains("+ - size: 4.00 MiB"));
+    tty.type_in("f  ");
+    tty.until("neither pause nor resumption left", |tty| tty.shows().contains("FROZEN  space pause all"));
+    tty.type_in(" ");
+    tty.until("the pause behind it", |tty| tty.shows().contains("FROZEN  space resume all"));
+    tty.type_in("q\u{3}");
+    tty.until_text("[130]");
+}
+
+#[test]
+fn a_batch_that_cannot_be_inspected_is_refused_once() {
+    let world = World::new().with("a", "1").with("b", "2");
+    let call = world.weir("read {} | write {}.out").args(["--inspect", "--", "a", "missing", "b"]);
+    let refused = call.env("TERM", "xterm").run().with_code(2);
+    assert_eq!(refused.stderr(), "weir: --inspect needs a terminal on standard error\n");
+    world.assert_names(&["a", "b"]);
+}
+
+#[test]
 fn the_terminal_is_as_it_was_whatever_ends_the_inspector() {
     for (keys, code) in [("\u{3}", 130), ("q\u{3}", 130), (" q\u{3}", 130)] {
         let world = World::new();

@@ -4,9 +4,10 @@
 use crate::harness::{PATIENCE, Patience, World};
 use crate::tty::Tty;
 use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::stat::Mode;
-use nix::unistd::{Pid, mkfifo};
+use nix::unistd::{Pid, mkfifo, pipe};
 use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -194,6 +195,27 @@ fn a_signal_ends_all_runs_starts_none_and_keeps_what_is_done() {
         assert!(said.ends_with("weir: 1 of 4 runs done\n"), "{said}");
         assert_eq!(said.lines().count(), 7, "{said}");
     }
+}
+
+#[test]
+fn a_signal_ends_all_runs_although_nobody_reads_what_they_say() {
+    let world = with_gates(&["b"]).with("a", "1");
+    let (heard, told) = pipe().unwrap();
+    fcntl(&told, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).unwrap();
+    while nix::unistd::write(&told, &[b'x'; 4096]).is_ok() {}
+    fcntl(&told, FcntlArg::F_SETFL(OFlag::empty())).unwrap();
+    let call =
+        world.weir("read {} | exec sh -c 'cat; exit 1' | write {}.out").args(["-j", "2", "--", "a", "b"]);
+    let mut child = call.spawn(|command| command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(told));
+    let _guard = Patience::with(&child);
+    let gate = gate_of_a_run(&world, "b");
+    // The first run is over, and would tell that: its file came before that of the second, and is gone.
+    let has = |start: &str| world.names().iter().any(|name| name.as_bytes().starts_with(start.as_bytes()));
+    until("the failure", || (has(".b.out.weir-") && !has(".a.out.weir-")).then_some(()));
+    kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), Signal::SIGTERM).unwrap();
+    assert_eq!(child.wait().unwrap().signal(), Some(Signal::SIGTERM as i32));
+    drop((heard, gate));
+    world.assert_names(&["a", "b"]);
 }
 
 #[test]

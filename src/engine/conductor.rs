@@ -19,10 +19,11 @@ use crate::flow::Workers;
 use crate::plan::Plan;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
+use nix::sys::signal::Signal;
 use std::io;
 use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
 /// What the runs of a batch share that go on at once.
@@ -34,6 +35,8 @@ pub struct Conductor<'a> {
     workers: Workers,
     settings: Settings,
     standing: Arc<Standing>,
+    /// Somebody is asked something on the terminal, whose modes are changed for that.
+    is_asking: AtomicBool,
 }
 
 impl<'a> Conductor<'a> {
@@ -48,6 +51,7 @@ impl<'a> Conductor<'a> {
             settings,
             standing: Arc::new(Standing::new(&process.clock, sizes)),
             process,
+            is_asking: AtomicBool::new(false),
         })
     }
 
@@ -83,17 +87,35 @@ impl<'a> Conductor<'a> {
                 }
             }
             let mut stops = Stops::new(&self.process.clock);
+            let mut is_stop_due = false;
             while players.are_there() {
                 players.wait_beside(self.process);
                 for signal in self.process.take() {
-                    if let Some(ending) = stops.obey(signal, notice) {
+                    if signal == Signal::SIGTSTP && self.is_asking() {
+                        // The shell would find a terminal that shows nothing, and give back one that shows the answer.
+                        is_stop_due = true;
+                    } else if let Some(ending) = stops.obey(signal, notice) {
                         self.baton.give_up(ending);
                     }
+                }
+                if is_stop_due && !self.is_asking() {
+                    is_stop_due = false;
+                    stops.obey(Signal::SIGTSTP, notice);
                 }
                 stops.seen();
             }
             Ok(())
         })
+    }
+
+    /// Somebody is asked something on the terminal from now on, or no more: a stop waits for the answer.
+    pub fn asks(&self, is_asking: bool) {
+        self.is_asking.store(is_asking, Ordering::Release);
+    }
+
+    /// Whether somebody is asked something.
+    pub fn is_asking(&self) -> bool {
+        self.is_asking.load(Ordering::Acquire)
     }
 
     /// The signal that had all runs given up, if one did.

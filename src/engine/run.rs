@@ -345,7 +345,7 @@ impl<'a> Running<'a> {
         let is_first = self.holdings.is_endless && !self.shared.ending.has_rung();
         if is_first {
             // Who was paused could not end.
-            self.controls().pause_all(false);
+            self.controls().resume_all();
             self.shared.ending.ring();
         }
         is_first

@@ -4,7 +4,7 @@
 use super::server::Guests;
 use crate::flow::{Alarm, Clock, Link, Reading, Scheme, StageGauge};
 use crate::stage::Knob;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 
 /// A run as its threads and its watchers see it.
 #[derive(Debug)]
@@ -17,6 +17,8 @@ pub(super) struct Shared {
     pub(super) alarms: Vec<Arc<Alarm>>,
     /// What the stages have offered to be changed, each once it is open.
     pub(super) knobs: Vec<OnceLock<Arc<Knob>>>,
+    /// Held while a stage is paused or resumed.
+    pub(super) pauses: Mutex<()>,
     /// Rung when an endless source is to end.
     pub(super) ending: Arc<Alarm>,
     /// For the run of a server: the runs that it starts.

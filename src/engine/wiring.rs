@@ -8,7 +8,7 @@ use crate::flow::{Alarm, Inlet, Link, Outlet, Pool, Scheme, StageGauge, Upstream
 use crate::plan::Plan;
 use crate::stage::Role;
 use std::io;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 
 /// What one stage is going to hold.
 pub(super) struct Loose {
@@ -70,7 +70,18 @@ pub(super) fn wire(
     let clock = Arc::clone(master.clock());
     let started_nanos = clock.now_nanos();
     let ending = master.ending()?;
-    let shared = Shared { clock, scheme, started_nanos, links, gauges, alarms, knobs, ending, server: None };
+    let shared = Shared {
+        clock,
+        scheme,
+        started_nanos,
+        links,
+        gauges,
+        alarms,
+        knobs,
+        pauses: Mutex::default(),
+        ending,
+        server: None,
+    };
     Ok((shared, loose))
 }
 

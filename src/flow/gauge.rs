@@ -311,7 +311,7 @@ impl StageGauge {
             bytes_written: self.bytes_written.load(Ordering::Relaxed),
             announced_bytes: self.announced_bytes.load(Ordering::Relaxed).checked_sub(1),
             medium: match Medium::ALL.get(medium) {
-                _ if self.is_paused() => Medium::Pause,
+                _ if self.is_paused() && ended_nanos == 0 => Medium::Pause,
                 medium => medium.copied().unwrap_or_default(),
             },
         }

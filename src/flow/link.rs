@@ -156,6 +156,8 @@ pub struct Link {
     state: Mutex<State>,
     writer_may_go: Condvar,
     reader_may_go: Condvar,
+    /// As it was opened.
+    first_bounds: Bounds,
     clock: Arc<Clock>,
     gauge: LinkGauge,
     writer_alarm: Option<Arc<Alarm>>,
@@ -195,6 +197,7 @@ impl Link {
             state: Mutex::new(state),
             writer_may_go: Condvar::new(),
             reader_may_go: Condvar::new(),
+            first_bounds: bounds,
             clock,
             gauge: LinkGauge::default(),
             writer_alarm,
@@ -218,7 +221,8 @@ impl Link {
     /// Gives it another high mark, in bytes: at once, whatever it holds.
     pub fn resize(&self, high_bytes: usize) {
         let mut state = self.lock();
-        state.bounds = state.bounds.resized(high_bytes);
+        // Of those there were first: whatever has been between, the same size is the same link.
+        state.bounds = self.first_bounds.resized(high_bytes);
         state.counts.high_bytes = state.bounds.high_bytes as u64;
         let now = self.clock.now_nanos();
         if state.counts.stall.is_open() && !self.is_full(&state) {

@@ -101,6 +101,17 @@ fn a_stalled_writer_goes_on_when_its_link_is_made_larger() {
 }
 
 #[test]
+fn a_link_that_is_made_smaller_and_larger_again_is_the_same() {
+    let first = Bounds { start_bytes: 3 * CHUNK_BYTES, ..bounds() };
+    let (_writer, _reader, link) = open(first);
+    for high_bytes in [1, 1 << 40, first.high_bytes] {
+        link.resize(high_bytes);
+        assert_eq!(link.bounds().high_bytes, high_bytes);
+    }
+    assert_eq!(link.bounds(), Bounds { start_bytes: first.start_bytes.min(first.high_bytes), ..first });
+}
+
+#[test]
 fn who_is_paused_neither_stalls_nor_starves() {
     let (mut writer, mut reader, link) = open(bounds());
     let pool = Pool::new(CHUNK_BYTES);

@@ -9,13 +9,19 @@ use crate::exit::Exit;
 use crate::lang::Batch;
 use crate::stage::places_allowed;
 use crate::view::json::Turn;
-use crate::view::{Live, Place, Recorder, Records, batch_report, tell};
+use crate::view::{Live, Place, Recorder, Records, batch_report, is_heard, tell};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// So many runs never lack descriptors where a process may have the usual 1024.
 const SURELY_ALLOWED: usize = 32;
+
+/// So much of a text is told at a time: what a pipe takes that takes anything (POSIX.1-2017, `PIPE_BUF` on Linux).
+const PIECE_BYTES: usize = 4096;
+
+/// How often somebody who has to speak looks whether all was given up.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// How long a status line waits for others to have spoken.
 const PATIENCE: Duration = Duration::from_millis(300);
@@ -146,10 +152,12 @@ impl<'a> Together<'a> {
         // A question stands alone on the terminal until it is answered.
         let question = ready.plan.asks().then(|| self.voice());
         if question.is_some() {
+            self.conductor.asks(true);
             self.live.suspend();
         }
         let started = self.conductor.start(index, self.name(index), ready.plan, ready.facts.total_bytes);
         if question.is_some() {
+            self.conductor.asks(false);
             self.live.resume();
         }
         drop(question);
@@ -172,6 +180,9 @@ impl<'a> Together<'a> {
     fn passes(&self, index: usize, fared: Fared, say: impl FnOnce() -> Ending) {
         self.conductor.did_not_start(index, fared);
         let mut voice = self.voice();
+        if !self.is_heard() {
+            return;
+        }
         self.live.suspend();
         let ending = say();
         tell(&voice.ends(index, ending, String::new()));
@@ -192,10 +203,30 @@ impl<'a> Together<'a> {
         }
         let mut voice = self.voice();
         said.push_str(&voice.ends(index, ending(&report), notes));
-        if !said.is_empty() {
-            self.live.suspend();
-            show.tell_of(&report, &said);
-            self.live.resume();
+        if said.is_empty() {
+            return;
+        }
+        self.live.suspend();
+        let mut rest = said.as_str();
+        // So much is taken at once where anything is.
+        while !rest.is_empty() && self.is_heard() {
+            let (piece, behind) = rest.split_at(rest.floor_char_boundary(PIECE_BYTES));
+            show.tell_of(&report, piece);
+            rest = behind;
+        }
+        self.live.resume();
+    }
+
+    /// Waits until somebody listens; `false` when all is given up before that. Asked while the voice is held, which everybody
+    /// else waits for.
+    fn is_heard(&self) -> bool {
+        loop {
+            if is_heard(LOOK) {
+                return true;
+            }
+            if self.conductor.signal().is_some() {
+                return false;
+            }
         }
     }
 
@@ -211,6 +242,9 @@ impl<'a> Together<'a> {
             },
         };
         let _voice = self.voice();
+        if !self.is_heard() {
+            return;
+        }
         match notice {
             Notice::Remark { stage, line } => show.remark(&turn, &speaker(stage), &line, &self.live),
             Notice::Quote { stage, lines } => {
@@ -229,6 +263,8 @@ impl<'a> Together<'a> {
                 }
             }
             Notice::Stopping => self.live.suspend(),
+            // Whoever is asked something has the terminal alone.
+            Notice::Resumed if self.conductor.is_asking() => {}
             Notice::Resumed => self.live.resume(),
             Notice::Resized => self.live.resized(),
             Notice::Remark { .. } | Notice::Quote { .. } => {}

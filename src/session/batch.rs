@@ -8,7 +8,7 @@ use crate::engine::Process;
 use crate::exit::Exit;
 use crate::flow::worker_threads;
 use crate::lang::Batch;
-use crate::plan::{Claims, Course, dry_run};
+use crate::plan::{Claims, Course, Plan, dry_run};
 use crate::view::json::Turn;
 use crate::view::{LiveSettings, Records};
 use std::sync::Arc;
@@ -50,18 +50,13 @@ impl Session {
                 Err(Unready::Chain(refusal)) => return Err(self.refused(&refusal)),
                 // What is wrong with its files is said when the run's turn comes: it may be mended by then.
                 Err(Unready::Files(plan, _)) => {
+                    self.can_be_one_of_several(&plan)?;
                     self.recording.is_apart_from(&plan).map_err(|problem| refuse_for(&problem))?;
                     live.get_or_insert_with(|| self.show.live(&plan, Turn::all(batch.len())));
                     Some(0)
                 }
-                Ok(ready) if ready.plan.is_endless() => {
-                    let place = ready.plan.place(0);
-                    let message =
-                        format!("weir: {place} ends only when it is told to, so no other run would start\n");
-                    let message = message + "  start weir once for each of them\n";
-                    return Err(refuse(&message, Exit::Usage));
-                }
                 Ok(ready) => {
+                    self.can_be_one_of_several(&ready.plan)?;
                     if index == 0 {
                         self.announce(&ready);
                     }
@@ -76,6 +71,17 @@ impl Session {
             sizes.push(size);
         }
         Ok(live.map(|live| Checked { sizes, live }))
+    }
+
+    /// What a plan alone tells.
+    fn can_be_one_of_several(&self, plan: &Plan) -> Result<(), Ending> {
+        if plan.is_endless() {
+            let place = plan.place(0);
+            let message =
+                format!("weir: {place} ends only when it is told to, so no other run would start\n");
+            return Err(refuse(&(message + "  start weir once for each of them\n"), Exit::Usage));
+        }
+        self.can_be_inspected(plan)
     }
 
     /// A run that fails does not keep the others from theirs; a signal does.

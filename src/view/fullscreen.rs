@@ -4,6 +4,7 @@
 use super::terminal::Terminal;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 use nix::sys::termios::{LocalFlags, SetArg, SpecialCharacterIndices, Termios, tcgetattr, tcsetattr};
+use nix::unistd::{getpgrp, tcgetpgrp};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
@@ -19,6 +20,8 @@ pub(super) enum Key {
     Up,
     Down,
     Character(char),
+    /// There is nobody any more who could press one.
+    Gone,
 }
 
 /// How the terminal treats what is typed; kept so that it can be put back from any thread.
@@ -56,19 +59,36 @@ impl Keyboard {
         }
     }
 
-    /// Puts everything back; nothing if nothing is changed. Never waits for the terminal.
+    /// Puts everything back; nothing if nothing is changed, or if somebody else has the terminal, and sets it as they like. Never
+    /// waits for the terminal.
     pub(super) fn give_back(&self) {
         let before = self.before.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(modes) = before {
+        if let Some(modes) = before.filter(|_| self.is_ours()) {
             set(&self.device, &modes);
         }
     }
 
-    /// What was typed since the last call.
-    fn typed(&self) -> Vec<u8> {
+    /// What was typed since the last call; `None` when the terminal is gone.
+    fn typed(&self) -> Option<Vec<u8>> {
         let mut typed = [0; 256];
-        let count = (&self.device).read(&mut typed).unwrap_or(0);
-        typed[..count].to_vec()
+        match (&self.device).read(&mut typed) {
+            Ok(0) => None,
+            Ok(count) => Some(typed[..count].to_vec()),
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {
+                Some(Vec::new())
+            }
+            Err(_) => None,
+        }
+    }
+
+    /// Whether keys come as they are typed.
+    fn is_taken(&self) -> bool {
+        self.before.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
+    /// Whether the terminal is the process's to change: in the background it is the shell's.
+    fn is_ours(&self) -> bool {
+        tcgetpgrp(&self.device).map_or(true, |group| group == getpgrp())
     }
 }
 
@@ -102,9 +122,11 @@ impl FullScreen {
     /// Draws the lines from the top left corner on, in one write. None may be wider than the screen, and there may be no more of
     /// them than it has rows.
     pub(super) fn draw(&mut self, lines: &[String]) {
-        if !self.is_up {
-            self.is_up = true;
+        // It may have been given back although the screen could not be.
+        if !self.keyboard.is_taken() {
             self.keyboard.take();
+        }
+        if !std::mem::replace(&mut self.is_up, true) {
             self.terminal.write(ENTER);
         }
         // Terminals that know it show the whole frame at once. What was there before goes line by line: no flicker.
@@ -114,15 +136,19 @@ impl FullScreen {
 
     /// The keys since the last call; none while nothing is drawn.
     pub(super) fn keys(&self) -> Vec<Key> {
-        if self.is_up && self.terminal.is_ours() { keys(&self.keyboard.typed()) } else { Vec::new() }
+        if !self.is_up || !self.keyboard.is_ours() {
+            return Vec::new();
+        }
+        self.keyboard.typed().map_or_else(|| vec![Key::Gone], |typed| keys(&typed))
     }
 
     /// Gives the terminal back until something is drawn.
     pub(super) fn leave(&mut self) {
-        if std::mem::take(&mut self.is_up) {
+        // What is on a terminal that somebody else has by now is theirs.
+        if std::mem::take(&mut self.is_up) && self.keyboard.is_ours() {
             self.terminal.write(LEAVE);
-            self.keyboard.give_back();
         }
+        self.keyboard.give_back();
     }
 }
 

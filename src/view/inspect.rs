@@ -9,7 +9,7 @@ use super::progress;
 use super::server::server_rows;
 use super::stages::stage_rows;
 use crate::engine::Controls;
-use crate::flow::{Medium, Reading};
+use crate::flow::Reading;
 use crate::units;
 use crate::verdict::{judge, subject};
 use std::collections::VecDeque;
@@ -52,6 +52,13 @@ pub(super) struct Inspector {
     message: Option<String>,
 }
 
+/// Nobody else could resume what is paused.
+impl Drop for Inspector {
+    fn drop(&mut self) {
+        self.controls.resume_all();
+    }
+}
+
 /// All that a frame is made of.
 #[derive(Debug, Clone)]
 struct Moment {
@@ -77,37 +84,42 @@ impl Inspector {
         let items = items(now);
         let item = items.get(self.selected).copied();
         match key {
+            Key::Gone | Key::Character('q') => return Wish::Close,
+            Key::Character('f') => self.freeze(now, frame),
+            // Of a server there is nothing to change.
+            _ if items.is_empty() => {}
             Key::Up | Key::Character('k') => self.selected = self.selected.saturating_sub(1),
             Key::Down | Key::Character('j') => {
                 self.selected = (self.selected + 1).min(items.len().saturating_sub(1));
             }
-            Key::Character(' ') => self.controls.pause_all(!is_paused_anywhere(now)),
-            Key::Character('p') => self.pause(item, now),
+            Key::Character(' ') if self.is_paused_anywhere(now) => self.controls.resume_all(),
+            Key::Character(' ') => self.controls.pause_all(),
+            Key::Character('p') => self.pause(item),
             Key::Character('+' | '=') => self.turn(item, now, Step::Up),
             Key::Character('-') => self.turn(item, now, Step::Down),
-            Key::Character('f') => self.freeze(now, frame),
-            Key::Character('q') => {
-                // Nobody could resume what is paused.
-                self.controls.pause_all(false);
-                return Wish::Close;
-            }
             Key::Character(_) => {}
         }
         Wish::Stay
     }
 
-    fn pause(&mut self, item: Option<Item>, now: &Reading) {
+    fn pause(&mut self, item: Option<Item>) {
         match item {
-            Some(Item::Stage(stage)) => self.controls.pause(stage, !is_paused(now, stage)),
+            Some(Item::Stage(stage)) if self.controls.is_paused(stage) => self.controls.resume(stage),
+            Some(Item::Stage(stage)) => self.controls.pause(stage),
             Some(Item::Link(_)) => self.message = Some("p pauses a stage: select one".to_string()),
             None => {}
         }
     }
 
+    /// As it is at this very moment, whatever the picture says.
+    fn is_paused_anywhere(&self, now: &Reading) -> bool {
+        (0..now.stages.len()).any(|stage| self.controls.is_paused(stage))
+    }
+
     fn turn(&mut self, item: Option<Item>, now: &Reading, step: Step) {
         match item {
             Some(Item::Link(link)) => {
-                let high = step.of_two(now.high_bytes(link));
+                let high = step.of_two(self.controls.high_bytes(link));
                 self.controls.resize(link, high.clamp(*HIGH_BYTES.start(), *HIGH_BYTES.end()));
             }
             Some(Item::Stage(stage)) => match self.controls.knob(stage) {
@@ -143,6 +155,7 @@ impl Inspector {
         look: Look,
     ) -> Vec<String> {
         let [previous, recent] = frame;
+        let live = now;
         let (now, previous, recent, histories) = match &self.frozen {
             Some(moment) => {
                 (&moment.now, moment.previous.as_ref(), moment.recent.as_ref(), &moment.histories)
@@ -153,7 +166,7 @@ impl Inspector {
         let frame = Frame { now, previous, recent, verdict: &verdict };
         let mut footer = vec![progress::line_pieces(&frame, size.columns, look)];
         footer.extend(verdict_words(&frame, size.columns, look).map(|words| vec![Piece::plain(words)]));
-        footer.push(self.hint(now));
+        footer.push(self.hint(live));
         let room = size.rows.saturating_sub(footer.len());
         let mut pieces = self.body(&frame, histories, Size { rows: room, ..size }, look);
         pieces.extend(footer);
@@ -209,14 +222,20 @@ impl Inspector {
         let items = items(now);
         let mut hints = Vec::new();
         if !items.is_empty() {
-            hints.push(format!("space {} all", verb(is_paused_anywhere(now))));
+            hints.push(format!("space {} all", verb(self.is_paused_anywhere(now))));
         }
         match items.get(self.selected) {
             Some(&Item::Stage(stage)) => {
-                hints.push(format!("p {} {}", verb(is_paused(now, stage)), now.scheme.stages[stage].name));
+                hints.push(format!(
+                    "p {} {}",
+                    verb(self.controls.is_paused(stage)),
+                    now.scheme.stages[stage].name
+                ));
                 hints.extend(self.controls.knob(stage).map(|_| "+ - rate".to_string()));
             }
-            Some(&Item::Link(link)) => hints.push(format!("+ - size: {}", units::size(now.high_bytes(link)))),
+            Some(&Item::Link(link)) => {
+                hints.push(format!("+ - size: {}", units::size(self.controls.high_bytes(link))))
+            }
             None => {}
         }
         hints.push(if self.frozen.is_some() { "f unfreeze" } else { "f freeze" }.to_string());
@@ -242,14 +261,6 @@ fn items(now: &Reading) -> Vec<Item> {
     stages
         .flat_map(|(stage, info)| info.input.map(Item::Link).into_iter().chain([Item::Stage(stage)]))
         .collect()
-}
-
-fn is_paused(now: &Reading, stage: usize) -> bool {
-    now.stages[stage].medium == Medium::Pause
-}
-
-fn is_paused_anywhere(now: &Reading) -> bool {
-    (0..now.stages.len()).any(|stage| is_paused(now, stage))
 }
 
 /// The way a number goes.

@@ -1,5 +1,5 @@
 //! Readings and reports for other programs: lines of JSON, each one object in ASCII.
-//! Pure. The structs are the schema; a name keeps its meaning as long as [`SCHEMA`] stays, and names may be added.
+//! Pure. The structs are the schema; a name keeps its meaning as long as `SCHEMA` stays, and names may be added.
 //!
 //! A stage or a link is named by its place in `stages` or `links`. All of an event's names are always there, `null` where there
 //! is nothing to tell. Counts and times are of the whole run up to now; rates, averages and the verdict are of a stretch: since the

@@ -319,7 +319,11 @@ impl Watcher {
             Mode::Inspector => INSPECTOR_INTERVAL,
             Mode::Picture | Mode::Nothing => PICTURE_INTERVAL,
         };
-        let [shortest, longest] = INTERVALS;
+        let [shortest, mut longest] = INTERVALS;
+        if mode == Mode::Inspector {
+            // Keys are looked at as often.
+            longest = PICTURE_INTERVAL;
+        }
         Watcher {
             canvas: Canvas::new(Arc::clone(&terminal)),
             terminal,
@@ -418,6 +422,7 @@ impl Watcher {
             self.give_the_screen_back();
             self.inspection = None;
             (self.mode, self.interval) = (Mode::Picture, PICTURE_INTERVAL);
+            self.is_insisted_on = false;
             return;
         }
         screen.draw(&inspector.lines(now, frame, size, self.look));

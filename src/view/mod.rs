@@ -63,6 +63,12 @@ pub fn tell(text: &str) {
     tell_bytes(text.as_bytes());
 }
 
+/// Whether somebody takes what is told within `patience`, at least 4 KiB of it. A terminal is told in any case: what it does not
+/// take is left out.
+pub fn is_heard(patience: std::time::Duration) -> bool {
+    Terminal::of_stderr().is_none_or(|terminal| terminal.is_terminal() || terminal.is_writable(patience))
+}
+
 /// As [`tell`], and gives up on whoever does not read it at once: for a process that was told to end.
 pub fn tell_in_passing(text: &str) {
     const PATIENCE: std::time::Duration = std::time::Duration::from_millis(300);

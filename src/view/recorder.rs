@@ -12,7 +12,7 @@ use crate::verdict::judge;
 use nix::errno::Errno;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -75,6 +75,8 @@ pub struct Records {
     plot: Option<(Form, Mutex<Sheet<BufWriter<WholeFile>>>)>,
     /// The last number given to a process or a thread of the trace.
     numbers: AtomicU64,
+    /// The disk took nothing for so long that nothing more is recorded.
+    is_given_up: AtomicBool,
 }
 
 impl Records {
@@ -91,11 +93,16 @@ impl Records {
         let trace = trace.map(|path| Ok(Sheet::new("--trace", path, EventArray::new(create(path)?))));
         let trace = trace.transpose()?.map(Mutex::new);
         let plot = plot.map(|(form, path)| Ok((form, Mutex::new(Sheet::new("--plot", path, create(path)?)))));
-        Ok(Arc::new(Records { trace, plot: plot.transpose()?, numbers: AtomicU64::new(0) }))
+        Ok(Arc::new(Records {
+            trace,
+            plot: plot.transpose()?,
+            numbers: AtomicU64::new(0),
+            is_given_up: AtomicBool::new(false),
+        }))
     }
 
     fn is_wanted(&self) -> bool {
-        self.trace.is_some() || self.plot.is_some()
+        (self.trace.is_some() || self.plot.is_some()) && !self.is_given_up.load(Ordering::Relaxed)
     }
 
     /// Records a run while it lasts.
@@ -126,7 +133,7 @@ impl Records {
 
     /// Puts the files in place when all runs are over; what is to be told of those that are not there. Waits for at most 2 s.
     pub fn finish(self: Arc<Records>) -> Vec<String> {
-        if !self.is_wanted() {
+        if self.trace.is_none() && self.plot.is_none() {
             return Vec::new();
         }
         let (tell, told) = mpsc::channel();
@@ -182,7 +189,9 @@ impl Recorder {
             Some(RecorderThread { end, gone }) => {
                 // To a thread that is gone nothing can be told.
                 let _ = end.send(report.clone());
-                let _ = gone.recv_timeout(PATIENCE);
+                if gone.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
+                    self.records.is_given_up.store(true, Ordering::Relaxed);
+                }
             }
             None => self.records.note(report),
         }
