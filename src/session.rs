@@ -151,7 +151,9 @@ impl Session {
 
     fn render(&self, mistakes: &[Mistake]) -> String {
         let script = self.arguments.file.as_ref().map(|path| printable(path.as_os_str().as_bytes()));
-        render_from(script.as_deref(), &self.text, mistakes, self.show.look.colour)
+        // Who reads JSON obeys no colours.
+        let colour = if self.show.is_json() { Look::PLAIN.colour } else { self.show.look.colour };
+        render_from(script.as_deref(), &self.text, mistakes, colour)
     }
 
     fn notice_mistakes(&self, mistakes: &[Mistake]) {

@@ -146,6 +146,18 @@ fn runs_at_once_have_their_objects_as_those_in_turn() {
 }
 
 #[test]
+fn a_notice_on_a_terminal_has_no_colours() {
+    let world = World::new().with("a", "text");
+    let mut tty = crate::tty::Tty::new(24, 80);
+    let line = "weir --report=json 'read a | gzip | upper | discard'; echo \"[$?]\"";
+    let Some(_shell) = tty.shell(&world, line) else { return };
+    tty.until_text("[0]");
+    let event: Value = serde_json::from_str(tty.seen.lines().next().unwrap()).unwrap();
+    assert_eq!(event["event"], "notice");
+    assert!(event["text"].as_str().unwrap().starts_with("warning: "), "{event}");
+}
+
+#[test]
 fn a_reader_that_leaves_and_a_signal_are_ends_like_others() {
     let world = World::new();
     let ran = world

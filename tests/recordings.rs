@@ -157,7 +157,7 @@ fn a_server_shows_what_goes_in_and_out() {
     server.end_quietly();
     world.assert_names(&["run.json", "run.svg"]);
     let events = events(&world, "run.json");
-    assert_eq!(instants(&events), "served");
+    assert_eq!(instants(&events), "served 1 run");
     assert!(average(&events, "rate, bytes/s", "out") > 0.0);
     assert!(String::from_utf8(world.bytes("run.svg")).unwrap().contains(">from peers<"));
 }

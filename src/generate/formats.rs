@@ -5,7 +5,7 @@
 pub(super) const JSON: &[&str] = &[
     "With --report=json there is one line of JSON on standard error at the end of each run, however it ended. With --progress=json there is \
      one at each interval (-i, else 1 s), too. Whatever else weir says of the call is such a line then, so that a reader of lines can read \
-     all of them: an event of its own for each. Only a mistake in the command line or in the chain (exit status 2, and no run) is told as text. \
+     all of them: an event of its own for each. Only what keeps every run from its beginning (a mistake in the command line or in the chain, a file of --trace or --plot that cannot be had) is told as text. \
      -q leaves out progress and notices, never the report; -v adds nothing.",
     "Numbers are integers, of bytes or of nanoseconds, as their names say; percent and own have fractions. A stage or a link is named by its \
      place in stages or links, from 0. All names of an event are always there, null where there is nothing to tell. Text is ASCII with \

@@ -100,7 +100,12 @@ impl Session {
             match ending {
                 Ending::Exit(Exit::Done) => {}
                 Ending::Exit(_) => failed += 1,
-                Ending::Signal(signal) => return Ending::Signal(signal),
+                Ending::Signal(signal) => {
+                    if self.show.is_json() {
+                        self.show.batch_cancelled(batch.len(), index - failed, failed, signal, "");
+                    }
+                    return Ending::Signal(signal);
+                }
             }
         }
         self.sum(batch, failed)

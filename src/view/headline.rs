@@ -5,6 +5,7 @@ use super::failure::ended_by;
 use crate::diagnostic::visible;
 use crate::engine::{Outcome, Report};
 use crate::flow::Scheme;
+use crate::units;
 use crate::verdict::{Verdict, subject};
 
 /// The stages as they could be typed: `read a | tee { gzip -6 | write b } | discard`.
@@ -44,8 +45,13 @@ pub(super) fn headline(report: &Report, verdict: &Verdict) -> String {
     if let Some(why) = ended_by(report) {
         return why;
     }
-    if report.reading.server.is_some() {
-        return "served".to_string();
+    if let Some(server) = &report.reading.server {
+        let failed = match server.runs_failed {
+            0 => String::new(),
+            failed => format!(", {} of them failed", units::count(failed)),
+        };
+        let plural = if server.runs == 1 { "" } else { "s" };
+        return format!("served {} run{plural}{failed}", units::count(server.runs));
     }
     verdict.words(scheme).unwrap_or_else(|| "too short to tell what limits it".to_string())
 }

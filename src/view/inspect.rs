@@ -234,7 +234,7 @@ impl Inspector {
                 hints.extend(self.controls.knob(stage).map(|_| "+ - rate".to_string()));
             }
             Some(&Item::Link(link)) => {
-                hints.push(format!("+ - size: {}", units::size(self.controls.high_bytes(link))))
+                hints.push(format!("+ - size: {}", units::size(self.controls.high_bytes(link))));
             }
             None => {}
         }

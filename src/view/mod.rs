@@ -71,9 +71,8 @@ pub fn is_heard(patience: std::time::Duration) -> bool {
 
 /// As [`tell`], and gives up on whoever does not read it at once: for a process that was told to end.
 pub fn tell_in_passing(text: &str) {
-    const PATIENCE: std::time::Duration = std::time::Duration::from_millis(300);
-    if Terminal::of_stderr().is_some_and(|terminal| terminal.is_writable(PATIENCE)) {
-        tell(text);
+    if let Some(terminal) = Terminal::of_stderr() {
+        terminal.write_in_passing(text);
     }
 }
 

@@ -21,8 +21,11 @@ use std::time::{Duration, Instant};
 /// From reading to reading. A reading takes some ten microseconds for each stage, so this costs a thousandth of a core for two of
 /// them; and the kernel's account of a thread that computes, which may be 4 ms old, is off by no more than a fifth of it.
 const INTERVAL: Duration = Duration::from_millis(20);
-/// How long the end of a run, and the end of the call, wait for the disk.
+const NOT_TAKEN: &str = "what was recorded is not written: the disk does not take it";
+/// How long the end of a run waits for the disk.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// How long the end of the call waits for it: a file that replaces another is synced first.
+const CLOSING_PATIENCE: Duration = Duration::from_secs(20);
 
 /// A file that is being written, until something goes wrong with it.
 #[derive(Debug)]
@@ -126,25 +129,28 @@ impl Records {
 
     /// Records a run of which there is nothing but its end.
     pub fn note(self: &Arc<Records>, report: &Report) {
-        if self.is_wanted() {
-            Run::new(Arc::clone(self)).end(report);
-        }
+        let reading = report.reading.clone();
+        self.record(Arc::new(move || reading.clone())).finish(report);
     }
 
-    /// Puts the files in place when all runs are over; what is to be told of those that are not there. Waits for at most 2 s.
+    /// Puts the files in place when all runs are over; what is to be told of those that are not there. Waits for at most 20 s;
+    /// not at all for a disk that took nothing before.
     pub fn finish(self: Arc<Records>) -> Vec<String> {
         if self.trace.is_none() && self.plot.is_none() {
             return Vec::new();
+        }
+        if self.is_given_up.load(Ordering::Relaxed) {
+            return vec![NOT_TAKEN.to_string()];
         }
         let (tell, told) = mpsc::channel();
         let body = move || drop(tell.send(self.close()));
         if let Err(error) = thread::Builder::new().name("recorder".to_string()).spawn(body) {
             return vec![format!("what was recorded is not written: {}", reason(&error))];
         }
-        told.recv_timeout(PATIENCE).unwrap_or_else(|_| {
+        told.recv_timeout(CLOSING_PATIENCE).unwrap_or_else(|_| {
             vec![format!(
                 "what was recorded is not written: the disk did not take it in {} s",
-                PATIENCE.as_secs()
+                CLOSING_PATIENCE.as_secs()
             )]
         })
     }
@@ -152,7 +158,7 @@ impl Records {
     fn close(self: Arc<Records>) -> Vec<String> {
         // A recorder that was given up may still hold them: then it does not come to an end either.
         let Ok(records) = Arc::try_unwrap(self) else {
-            return vec!["what was recorded is not written: the disk does not take it".to_string()];
+            return vec![NOT_TAKEN.to_string()];
         };
         let trace = records.trace.and_then(|sheet| unlocked(sheet).close(EventArray::finish));
         let plot = records.plot.and_then(|(_, sheet)| unlocked(sheet).close(Ok));
@@ -193,7 +199,9 @@ impl Recorder {
                     self.records.is_given_up.store(true, Ordering::Relaxed);
                 }
             }
-            None => self.records.note(report),
+            // Without a thread to spare.
+            None if self.records.is_wanted() => Run::new(self.records).end(report),
+            None => {}
         }
     }
 }

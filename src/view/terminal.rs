@@ -11,8 +11,9 @@ use std::env;
 use std::io::{self, IsTerminal};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Mutex, PoisonError, TryLockError};
+use std::thread;
+use std::time::{Duration, Instant};
 
 /// What carries the data of a run, and may be a terminal.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -120,6 +121,32 @@ impl Terminal {
     /// news to anybody: who would read of it.
     pub(super) fn write(&self, bytes: &[u8]) {
         let _whole = (!self.is_terminal).then(|| LINES.lock().unwrap_or_else(PoisonError::into_inner));
+        self.write_in_turn(bytes);
+    }
+
+    /// Writes a text as far as somebody reads it, and waits for nobody: not for who does not read, nor for who tells them more.
+    pub(super) fn write_in_passing(&self, text: &str) {
+        const PATIENCE: Duration = Duration::from_millis(300);
+        // A pipe that takes anything takes so much (POSIX.1-2017, `PIPE_BUF` on Linux).
+        const PIECE_BYTES: usize = 4096;
+        let until = Instant::now() + PATIENCE;
+        let _whole = loop {
+            match LINES.try_lock() {
+                Ok(whole) => break whole,
+                Err(TryLockError::Poisoned(error)) => break error.into_inner(),
+                Err(TryLockError::WouldBlock) if Instant::now() >= until => return,
+                Err(TryLockError::WouldBlock) => thread::sleep(PATIENCE / 30),
+            }
+        };
+        let mut rest = text;
+        while !rest.is_empty() && self.is_writable(PATIENCE) {
+            let (piece, behind) = rest.split_at(rest.floor_char_boundary(PIECE_BYTES));
+            self.write_in_turn(piece.as_bytes());
+            rest = behind;
+        }
+    }
+
+    fn write_in_turn(&self, bytes: &[u8]) {
         // In the background of a terminal with `tostop` a write would stop the process; blocked, the signal is not even sent.
         let before = SigSet::from(Signal::SIGTTOU).thread_swap_mask(SigmaskHow::SIG_BLOCK);
         self.write_all(bytes);

@@ -236,7 +236,7 @@ fn counters(now: &Reading, earlier: Option<&Reading>) -> Vec<(String, Value)> {
         return vec![
             ("connections".to_string(), json!({"open": server.connections_open})),
             ("rate, bytes/s".to_string(), json!({"in": taken, "out": given})),
-            ("runs".to_string(), json!({"open": server.runs_open})),
+            ("runs".to_string(), json!({"open": server.runs_open, "failed": server.runs_failed})),
         ];
     }
     let stages = &now.scheme.stages;

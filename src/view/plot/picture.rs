@@ -143,7 +143,7 @@ impl Drawing<'_> {
         let mut x = LEFT;
         let kinds = STATES.into_iter().chain(["fill", "peak"]);
         let words =
-            ["busy", "waiting in the system", "stalled", "starved", "fill of a link", "greatest fill"];
+            ["busy", "waiting in the system", "stalled", "starved", "fill of a link", "greatest of 20 ms"];
         for (class, words) in kinds.zip(words) {
             let height = if class == "peak" { 2.0 } else { 10.0 };
             let class = if class == "peak" { "peak-mark" } else { class };

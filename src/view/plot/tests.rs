@@ -106,10 +106,16 @@ fn the_rows_of_a_duplex_are_told_apart() {
 #[test]
 fn a_server_shows_what_goes_in_and_out() {
     let mut server = chain(4.0, &[Part::new("serve", [0.0, 1.0, 0.0, 0.0])]);
-    server.server = Some(ServerReading { bytes_read: 8 << 20, runs_open: 2, ..ServerReading::default() });
+    server.server = Some(ServerReading {
+        bytes_read: 8 << 20,
+        runs: 3,
+        runs_open: 2,
+        runs_failed: 1,
+        ..ServerReading::default()
+    });
     let picture = drawn(Form::Picture, &server, Vec::new());
     assert_well_formed(&picture);
-    for part in [">served<", ">from peers<", ">2.0 MiB/s<", ">runs at once<"] {
+    for part in [">served 3 runs, 1 of them failed<", ">from peers<", ">2.0 MiB/s<", ">runs at once<"] {
         assert!(picture.contains(part), "not there: {part}\n{picture}");
     }
     assert!(!picture.contains("starved</text>"));
