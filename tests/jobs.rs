@@ -148,6 +148,7 @@ fn a_run_that_fails_keeps_no_other_from_its_turn_and_is_named() {
     assert_eq!((world.bytes("good.out"), world.bytes("last.out")), (b"one".to_vec(), b"two".to_vec()));
 }
 
+#[cfg(feature = "encode")]
 #[test]
 fn a_run_that_fails_on_its_way_leaves_nothing_and_the_others_go_on() {
     let world = with_gates(&["bad", "good"]);

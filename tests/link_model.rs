@@ -5,12 +5,16 @@
 
 #![allow(dead_code, unreachable_pub, missing_docs, unused_imports, clippy::unwrap_used)]
 
+#[path = "../src/flow/account.rs"]
+mod account;
 #[path = "../src/flow/alarm.rs"]
 mod alarm;
 #[path = "../src/flow/chunk.rs"]
 mod chunk;
 #[path = "../src/flow/clock.rs"]
 mod clock;
+#[path = "../src/flow/closed.rs"]
+mod closed;
 #[path = "../src/flow/gauge.rs"]
 mod gauge;
 #[path = "../src/flow/link.rs"]
@@ -25,7 +29,8 @@ mod sync {
 
 use chunk::{Chunk, Parcel, Pool};
 use clock::Clock;
-use link::{Bounds, Closed, Link, LinkReader, LinkWriter};
+use closed::Closed;
+use link::{Bounds, Link, LinkReader, LinkWriter};
 use shuttle::{check_dfs, check_pct, check_random, thread};
 use std::sync::Arc;
 

@@ -9,9 +9,11 @@
 //!                          LinkGauge ──reading()──▶ LinkReading
 //! ```
 
+mod account;
 mod alarm;
 mod chunk;
 mod clock;
+mod closed;
 mod gauge;
 mod inlet;
 mod link;
@@ -25,9 +27,10 @@ mod workers;
 pub use alarm::{Alarm, Woken};
 pub use chunk::{CHUNK_BYTES, Chunk, Extent, PAGE_BYTES, Parcel, Pool};
 pub use clock::Clock;
+pub use closed::Closed;
 pub use gauge::{Episodes, LinkGauge, Medium, ServerGauge, StageGauge};
 pub use inlet::Inlet;
-pub use link::{Bounds, Closed, Link, LinkReader, LinkWriter, Upstream};
+pub use link::{Bounds, Link, LinkReader, LinkWriter, Upstream};
 pub use outlet::Outlet;
 pub use reading::{
     BatchReading, LinkInfo, LinkReading, Reading, RunReading, Scheme, ServerReading, Share, StageInfo,

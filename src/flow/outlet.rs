@@ -2,7 +2,8 @@
 //! Knows nothing of who reads.
 
 use super::chunk::{Chunk, Extent, Parcel, Pool};
-use super::link::{Closed, LinkWriter};
+use super::closed::Closed;
+use super::link::LinkWriter;
 use std::io::{self, Write};
 
 /// A stage's output. What is written is sent on when a chunk is full, at a flush, and at the end.
