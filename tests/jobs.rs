@@ -10,7 +10,7 @@ use nix::sys::stat::Mode;
 use nix::unistd::{Pid, mkfifo, pipe};
 use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::ExitStatusExt;
@@ -151,6 +151,7 @@ fn a_run_that_fails_keeps_no_other_from_its_turn_and_is_named() {
 #[cfg(feature = "encode")]
 #[test]
 fn a_run_that_fails_on_its_way_leaves_nothing_and_the_others_go_on() {
+    use std::io::Read;
     let world = with_gates(&["bad", "good"]);
     let runs = Runs::start(&world, "2", "read {} | unbase64 | write {}.out", &["bad", "good"]);
     let mut good = gate_of_a_run(&world, "good");
