@@ -9,16 +9,13 @@ use crate::exit::Exit;
 use crate::lang::Batch;
 use crate::stage::places_allowed;
 use crate::view::json::Turn;
-use crate::view::{Live, Place, Recorder, Records, batch_report, is_heard, tell};
+use crate::view::{Live, PIECE_BYTES, Place, Records, Sample, batch_report, is_heard, tell};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// So many runs never lack descriptors where a process may have the usual 1024.
 const SURELY_ALLOWED: usize = 32;
-
-/// So much of a text is told at a time: what a pipe takes that takes anything (POSIX.1-2017, `PIPE_BUF` on Linux).
-const PIECE_BYTES: usize = 4096;
 
 /// How often somebody who has to speak looks whether all was given up.
 const LOOK: Duration = Duration::from_millis(100);
@@ -98,16 +95,17 @@ struct Started<'a> {
     index: usize,
     conducted: Conducted<'a>,
     places: Vec<Place>,
-    recorder: Recorder,
 }
 
 impl<'a> Together<'a> {
     /// Starts the next run and sees it to its end, again and again.
     fn work(&self) {
         while let Some(started) = self.start_next() {
-            let Started { index, conducted, places, recorder } = started;
+            let Started { index, conducted, places } = started;
             let monitor = conducted.monitor();
-            let number = self.session.meter.begin(Arc::new(move || monitor.reading()));
+            let sample: Sample = Arc::new(move || monitor.reading());
+            let number = self.session.meter.begin(Arc::clone(&sample));
+            let recorder = self.records.record(sample);
             let report = conducted.wait(&mut |notice| self.pass_on(index, &places, notice));
             self.session.meter.end(Some(number), &report);
             recorder.finish(&report);
@@ -162,11 +160,7 @@ impl<'a> Together<'a> {
         }
         drop(question);
         match started {
-            Ok(conducted) => {
-                let monitor = conducted.monitor();
-                let recorder = self.records.record(Arc::new(move || monitor.reading()));
-                Some(Started { index, conducted, places, recorder })
-            }
+            Ok(conducted) => Some(Started { index, conducted, places }),
             Err(report) => {
                 self.session.meter.end(None, &report);
                 self.records.note(&report);

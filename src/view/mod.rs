@@ -56,7 +56,7 @@ pub use plot::Form;
 pub use progress::status_line;
 pub use recorder::{Recorder, Records};
 pub use report::{notes, report};
-pub use terminal::{DataOn, Terminal};
+pub use terminal::{DataOn, PIECE_BYTES, Terminal};
 
 /// Writes a text to stderr, on a terminal with no lock that a view might hold; gives up on one that Ctrl-S has stopped, and on errors.
 pub fn tell(text: &str) {

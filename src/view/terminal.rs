@@ -29,6 +29,9 @@ pub enum DataOn {
 /// The number of `/dev/tty`.
 const CONTROLLING: (u64, u64) = (5, 0);
 
+/// So much of a text is taken at once by a pipe that takes anything: POSIX.1-2017, `PIPE_BUF` as Linux has it.
+pub const PIECE_BYTES: usize = 4096;
+
 /// Held while a text is written to what is no terminal, so that a line stays whole for whoever reads lines.
 static LINES: Mutex<()> = Mutex::new(());
 
@@ -127,8 +130,6 @@ impl Terminal {
     /// Writes a text as far as somebody reads it, and waits for nobody: not for who does not read, nor for who tells them more.
     pub(super) fn write_in_passing(&self, text: &str) {
         const PATIENCE: Duration = Duration::from_millis(300);
-        // A pipe that takes anything takes so much (POSIX.1-2017, `PIPE_BUF` on Linux).
-        const PIECE_BYTES: usize = 4096;
         let until = Instant::now() + PATIENCE;
         let _whole = loop {
             match LINES.try_lock() {
