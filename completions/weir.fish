@@ -1,4 +1,4 @@
-complete -c weir -s B -l buffer -d 'How much each link holds before its writer has to wait [default: 1M]' -r
+complete -c weir -s B -l buffer -d 'How much each link holds before its writer has to wait [default: 2M]' -r
 complete -c weir -s T -l threads -d 'How many threads compute for the heavy stages, all of them together; 0 is one for each core' -r
 complete -c weir -s j -l jobs -d 'How many runs of a batch go on at once; 0 is one for each core [default: 1]' -r
 complete -c weir -s f -l file -d 'Read the chain from FILE; every argument is an operand then' -r -F

@@ -40,7 +40,7 @@ pub struct Cli {
     #[arg(value_name = "OPERAND")]
     pub operands: Vec<OsString>,
 
-    /// How much each link holds before its writer has to wait [default: 1M]
+    /// How much each link holds before its writer has to wait [default: 2M]
     #[arg(short = 'B', long, value_name = "SIZE", value_parser = buffer_size)]
     pub buffer: Option<u64>,
 

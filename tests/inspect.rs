@@ -58,9 +58,9 @@ fn a_link_is_made_larger_and_the_picture_is_frozen() {
     let mut tty = Tty::new(24, 100);
     let Some(_shell) = inspecting(&world, &mut tty) else { return };
     tty.type_in("j");
-    tty.until("the size", |tty| tty.shows().contains("+ - size: 1.00 MiB"));
+    tty.until("the size", |tty| tty.shows().contains("+ - size: 2.00 MiB"));
     tty.type_in("+");
-    tty.until("the new size", |tty| tty.shows().contains("+ - size: 2.00 MiB"));
+    tty.until("the new size", |tty| tty.shows().contains("+ - size: 4.00 MiB"));
     tty.type_in("f");
     tty.until("the frozen picture", |tty| tty.shows().contains("FROZEN"));
     tty.type_in("p");
@@ -75,7 +75,7 @@ fn keys_that_come_together_each_count_and_a_frozen_picture_does_not_hide_what_th
     let mut tty = Tty::new(24, 100);
     let Some(_shell) = inspecting(&world, &mut tty) else { return };
     tty.type_in("j++");
-    tty.until("two steps", |tty| tty.shows().contains("+ - size: 4.00 MiB"));
+    tty.until("two steps", |tty| tty.shows().contains("+ - size: 8.00 MiB"));
     tty.type_in("f  ");
     tty.until("neither pause nor resumption left", |tty| tty.shows().contains("FROZEN  space pause all"));
     tty.type_in(" ");

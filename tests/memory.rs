@@ -15,7 +15,7 @@ const SMALL_RUNS_MAX: usize = 5;
 
 /// By how much the peaks of two runs may differ by chance: how far their links happened to fill. The large inputs are larger by
 /// far more than this.
-const CHANCE_BYTES: u64 = 4 * MIB;
+const CHANCE_BYTES: u64 = 8 * MIB;
 
 /// How often the peak is read. A run is at its peak long before its end, so the last moment is not missed.
 const INTERVAL: Duration = Duration::from_millis(2);

@@ -96,7 +96,7 @@ fn a_run_is_told_while_it_lasts() {
             r#"weir_stage_bytes_total{stage="stdin",index="0",direction="out"} 100000"#,
             r#"weir_stage_bytes_total{stage="write",index="4",direction="out"} 100000"#,
             r#"weir_link_fill_bytes{link="0",from="stdin",to="upper"} 0"#,
-            r#"weir_link_high_bytes{link="0",from="stdin",to="upper"} 1048576"#,
+            r#"weir_link_high_bytes{link="0",from="stdin",to="upper"} 2097152"#,
         ],
     );
     check(&page);

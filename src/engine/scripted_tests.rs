@@ -249,7 +249,7 @@ fn run_with(chain: &str, settings: &Settings) -> (Report, Vec<&'static str>) {
     static PROCESS: LazyLock<Process> = LazyLock::new(|| Process::attach().unwrap());
     LOG.with(|log| log.lock().unwrap().clear());
     let chain = lang::parse(chain.as_bytes()).unwrap();
-    let plan = Plan::new(&chain, TABLE, plan::Settings::default()).unwrap();
+    let plan = Plan::new(&chain, TABLE, plan::Settings::with_buffer(4 * CHUNK_BYTES as u64)).unwrap();
     super::quiet_panics();
     let report = match start(plan, &PROCESS, settings) {
         Ok(running) => running.wait(&mut |_| {}),

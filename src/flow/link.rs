@@ -180,7 +180,9 @@ impl Link {
             state.counts.stall.end(now);
             self.writer_may_go.notify_one();
         }
-        self.release_reader(&mut state, now);
+        if self.release_reader(&mut state, now) {
+            self.reader_may_go.notify_one();
+        }
         self.gauge.publish(&state.counts);
     }
 
@@ -285,15 +287,18 @@ impl Link {
             || (state.fill_bytes <= state.bounds.low_bytes && state.queue.len() <= state.bounds.slots / 2)
     }
 
-    /// Lets a held or starved reader go if there is enough for it.
-    fn release_reader(&self, state: &mut State, now: u64) {
+    /// Lets a held or starved reader go if there is enough for it: then it is to be notified, once the state is unlocked.
+    /// One that is woken before that goes to sleep again over the lock, and is woken a second time.
+    #[must_use]
+    fn release_reader(&self, state: &mut State, now: u64) -> bool {
         let enough =
             state.fill_bytes >= state.bounds.start_bytes || self.is_full(state) || state.end.is_some();
-        if state.held && enough {
+        let is_let_go = state.held && enough;
+        if is_let_go {
             state.held = false;
             state.counts.starve.end(now);
-            self.reader_may_go.notify_one();
         }
+        is_let_go
     }
 
     fn send(&self, parcel: Parcel) -> Result<(), Closed> {
@@ -324,8 +329,12 @@ impl Link {
         }
         let fill_bytes = state.fill_bytes;
         state.counts.refill(fill_bytes, now);
-        self.release_reader(&mut state, now);
+        let reader_goes_on = self.release_reader(&mut state, now);
         self.gauge.publish(&state.counts);
+        drop(state);
+        if reader_goes_on {
+            self.reader_may_go.notify_one();
+        }
         Ok(())
     }
 
@@ -341,7 +350,12 @@ impl Link {
             if !state.held
                 && let Some(parcel) = state.queue.pop_front()
             {
-                self.took(&mut state, usize::try_from(parcel.len()).unwrap_or(usize::MAX));
+                let writer_goes_on =
+                    self.took(&mut state, usize::try_from(parcel.len()).unwrap_or(usize::MAX));
+                drop(state);
+                if writer_goes_on {
+                    self.writer_may_go.notify_one();
+                }
                 return Ok(Some(parcel));
             }
             match state.end {
@@ -363,24 +377,29 @@ impl Link {
         }
     }
 
-    fn took(&self, state: &mut State, bytes: usize) {
+    /// Accounts for what was taken. Whether the writer goes on: as [`Link::release_reader`].
+    #[must_use]
+    fn took(&self, state: &mut State, bytes: usize) -> bool {
         let now = self.clock.now_nanos();
         state.counts.bytes_out += bytes as u64;
         state.fill_bytes -= bytes;
         let fill_bytes = state.fill_bytes;
         state.counts.refill(fill_bytes, now);
-        if state.counts.stall.is_open() && self.has_drained(state) {
+        let is_drained = state.counts.stall.is_open() && self.has_drained(state);
+        if is_drained {
             state.counts.stall.end(now);
-            self.writer_may_go.notify_one();
         }
         self.gauge.publish(&state.counts);
+        is_drained
     }
 
     fn end(&self, end: End) {
         let mut state = self.lock();
         state.end = Some(end);
         let now = self.clock.now_nanos();
-        self.release_reader(&mut state, now);
+        if self.release_reader(&mut state, now) {
+            self.reader_may_go.notify_one();
+        }
         self.gauge.publish(&state.counts);
     }
 }

@@ -123,19 +123,19 @@ mod tests {
             ..Facts::default()
         };
         let expected = "  1  read a
-     | 1.00 MiB
+     | 2.00 MiB
   2  tee
-         | 1.00 MiB
+         | 2.00 MiB
   3      gzip -6
-         | 1.00 MiB
+         | 2.00 MiB
   4      write b.gz
      | 8.00 MiB, waits for 4.00 MiB after it ran empty, from tee (stage 2)
   5  buffer
-     | 1.00 MiB
+     | 2.00 MiB
   -  stdout
 
 input: 3.00 GiB
-links: 5, at most 12.0 MiB in all
+links: 5, at most 16.0 MiB in all
 write (stage 4): b.gz (318 MiB) is replaced when all has succeeded
 stdout: standard output gets the bytes as they come; this cannot be undone
 ";
@@ -148,12 +148,12 @@ stdout: standard output gets the bytes as they come; this cannot be undone
         let child = OutputFact { stage: 1, name: "parrot".to_string(), fate: Fate::Child, identity: None };
         let text = dry_run(&plan, &Facts { outputs: vec![child], ..Facts::default() });
         let expected = "  1  read a
-     | 1.00 MiB
+     | 2.00 MiB
   2  talk
-     | 1.00 MiB
+     | 2.00 MiB
   3  write b
 
-links: 2, at most 2.00 MiB in all
+links: 2, at most 4.00 MiB in all
 talk (stage 2): parrot is started; what it does cannot be undone
 ";
         assert_eq!(text, expected);
