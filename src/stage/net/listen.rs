@@ -156,7 +156,7 @@ pub fn listen_at(address: &Address, reach: Reach, option: &str) -> Result<(TcpLi
         return Err(fault(format!("{} can be reached from other machines", open.ip()))
             .help(format!("if that is meant: `{option}`")));
     }
-    let socket = TcpListener::bind(&found[..]).map_err(|error| {
+    let socket = bind_first(&found).map_err(|error| {
         let fault = fault(format!("cannot listen: {}", reason(&error)));
         match error.raw_os_error().map(Errno::from_raw) {
             Some(Errno::EADDRINUSE) => fault.help("another program listens there; port 0 takes a free one"),
@@ -168,6 +168,25 @@ pub fn listen_at(address: &Address, reach: Reach, option: &str) -> Result<(TcpLi
     socket.set_nonblocking(true).map_err(socket_name)?;
     let place = socket.local_addr().map_err(socket_name)?;
     Ok((socket, place))
+}
+
+/// Listens at the first of `places` that this machine has. One that is taken is not passed over: who asks for the name
+/// would reach whoever has it.
+fn bind_first(places: &[SocketAddr]) -> io::Result<TcpListener> {
+    let mut refusal = io::ErrorKind::AddrNotAvailable.into();
+    for place in places {
+        match TcpListener::bind(place) {
+            Err(error) if is_of_no_interface(&error) => refusal = error,
+            bound => return bound,
+        }
+    }
+    Err(refusal)
+}
+
+/// Whether the address is none of this machine, or of a family that it does not speak.
+fn is_of_no_interface(error: &io::Error) -> bool {
+    let number = error.raw_os_error().map(Errno::from_raw);
+    matches!(number, Some(Errno::EADDRNOTAVAIL | Errno::EAFNOSUPPORT))
 }
 
 /// Whether `accept` failed for a connection that was lost before it could be taken (accept(2)).
@@ -203,6 +222,10 @@ mod tests {
         let address = Address::parse(first.name()).unwrap();
         let told = Listener::tcp(&address, Reach::Loopback).unwrap_err().to_string();
         assert_eq!(told, format!("{address}: cannot listen: address already in use"));
+        // Whatever else the name stands for.
+        let name = Address::new("localhost", address.port);
+        let told = Listener::tcp(&name, Reach::Loopback).unwrap_err().to_string();
+        assert_eq!(told, format!("{name}: cannot listen: address already in use"));
     }
 
     #[test]

@@ -2,9 +2,9 @@
 //! What is drawn is tested with the picture; here it is when, and that it goes away again.
 
 use super::super::terminal::Terminal;
-use super::{
-    DELAY, History, KEPT_NANOS, Live, LiveSettings, Manners, Mode, Progress, RECENT_NANOS, Sample, mode,
-};
+use super::history::{History, KEPT_NANOS, RECENT_NANOS};
+use super::watcher::DELAY;
+use super::{Live, LiveSettings, Manners, Mode, Progress, Sample, mode};
 use crate::flow::Reading;
 use crate::verdict::planted::{Part, chain};
 use crate::view::Look;
