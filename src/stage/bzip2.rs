@@ -3,12 +3,12 @@
 
 use super::blocks::{Block, Cutter, Place, work_on_blocks};
 use super::contract::{Body, Entry, Example, Nature, Opening, Role, Stage};
+use super::kits::Kits;
 use super::level;
 use pbz2_core::{
     BlockSplitter, EncodedBlock, Error, InputBlock, Level, StreamAssembler, encode_block,
     encode_scratch_words, encoded_block_bytes, native,
 };
-use std::cell::RefCell;
 use std::io::{self, Write};
 
 /// What stands around the blocks of a stream, at most.
@@ -107,10 +107,8 @@ impl Cutter<Made> for Splitter {
     }
 }
 
-thread_local! {
-    /// What a thread that codes keeps for the next block.
-    static SCRATCH: RefCell<Vec<u32>> = const { RefCell::new(Vec::new()) };
-}
+/// What it takes to code a block.
+static SCRATCH: Kits<Vec<u32>> = Kits::new();
 
 /// Makes a block's code.
 fn code(level: Level, block: &mut Block<Made>) {
@@ -119,12 +117,12 @@ fn code(level: Level, block: &mut Block<Made>) {
     if block.output.is_empty() {
         block.output = vec![0; encoded_block_bytes(level.block_bytes())];
     }
-    block.made.coded = Some(SCRATCH.with_borrow_mut(|scratch| {
-        if scratch.len() < encode_scratch_words(level) {
-            *scratch = vec![0; encode_scratch_words(level)];
-        }
-        encode_block(native(), &mut block.input, cut, scratch, &mut block.output)
-    }));
+    let words = encode_scratch_words(level);
+    block.made.coded = Some(SCRATCH.with(
+        |scratch| scratch.len() >= words,
+        || vec![0; words],
+        |scratch| encode_block(native(), &mut block.input, cut, scratch, &mut block.output),
+    ));
 }
 
 #[cfg(test)]

@@ -53,6 +53,8 @@ mod hired;
 #[cfg(feature = "web")]
 mod http_engine;
 mod inflate;
+#[cfg(any(feature = "bzip2", feature = "libdeflate"))]
+mod kits;
 mod knob;
 mod level;
 #[cfg(any(feature = "text", feature = "web"))]

@@ -6,9 +6,9 @@ use super::scan::{Found, scan};
 use super::walk::Walker;
 use crate::flow::{Chunk, Inlet, Ordered, Outlet, Pool};
 use crate::stage::contract::Context;
+use crate::stage::kits::Kits;
 use flate2::Crc;
 use libdeflater::Decompressor;
-use std::cell::RefCell;
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, BufRead};
 
@@ -39,17 +39,17 @@ struct Piece {
     crc: Option<Crc>,
 }
 
-thread_local! {
-    static DECOMPRESSOR: RefCell<Decompressor> = RefCell::new(Decompressor::new());
-}
+static DECOMPRESSORS: Kits<Decompressor> = Kits::new();
 
 impl Piece {
     fn decode(&mut self, block_bytes: usize, seal: Seal) {
         let length = self.compressed.len();
         self.compressed.extend_from_slice(&seal.0);
         let room = self.data.spare();
-        let is_whole = DECOMPRESSOR
-            .with_borrow_mut(|decompressor| decompressor.deflate_decompress(&self.compressed, room))
+        let decode =
+            |decompressor: &mut Decompressor| decompressor.deflate_decompress(&self.compressed, room);
+        let is_whole = DECOMPRESSORS
+            .with(|_| true, Decompressor::new, decode)
             .is_ok_and(|count| count == block_bytes + SEAL_BYTES)
             && room.get(block_bytes..block_bytes + SEAL_BYTES) == Some(&seal.0[5..]);
         self.compressed.truncate(length);

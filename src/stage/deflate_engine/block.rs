@@ -5,8 +5,8 @@ use super::compress::Form;
 use super::preset::Preset;
 use super::walk::Walker;
 use crate::stage::blocks::Place;
+use crate::stage::kits::Kits;
 use libdeflater::{CompressionLvl, Compressor};
-use std::cell::RefCell;
 
 /// Whether the pieces can be decoded without each other.
 pub(super) const IS_INDEPENDENT: bool = true;
@@ -19,7 +19,7 @@ const PROBED_BYTES_MIN: usize = 64 * 1024;
 const SAMPLES: usize = 4;
 const SAMPLE_BYTES: usize = 4096;
 
-/// What a thread that compresses keeps for the next block.
+/// What it takes to compress a block.
 struct Kit {
     effort: u8,
     compressor: Compressor,
@@ -29,9 +29,7 @@ struct Kit {
     room: Vec<u8>,
 }
 
-thread_local! {
-    static KIT: RefCell<Option<Kit>> = const { RefCell::new(None) };
-}
+static KITS: Kits<Kit> = Kits::new();
 
 fn compressor(effort: u8) -> Compressor {
     Compressor::new(CompressionLvl::new(i32::from(effort)).unwrap_or_default())
@@ -57,11 +55,8 @@ pub(super) fn compress(
     input: &[u8],
     output: &mut Vec<u8>,
 ) -> Form {
-    KIT.with_borrow_mut(|kit| {
-        let kit = match kit {
-            Some(kit) if kit.effort == preset.effort() => kit,
-            kit => kit.insert(Kit::new(preset.effort())),
-        };
+    let effort = preset.effort();
+    let compress = |kit: &mut Kit| {
         if input.len() >= PROBED_BYTES_MIN && is_incompressible(&mut kit.probe, input) {
             return Form::Stored;
         }
@@ -80,7 +75,8 @@ pub(super) fn compress(
                 None => Form::Stored,
             },
         }
-    })
+    };
+    KITS.with(|kit| kit.effort == effort, || Kit::new(effort), compress)
 }
 
 /// Whether samples of `input` keep over 98 % of their size.

@@ -2,16 +2,14 @@
 //! Knows nothing of what stands around it.
 
 use crate::flow::{CHUNK_BYTES, Chunk, Pool};
+use crate::stage::kits::Kits;
 use pbz2_core::{BlockOutput, Error, Level, decode_block_into, decode_scratch_words, native};
-use std::cell::RefCell;
 
 /// How much of a block is decoded by a worker. A block of text is a megabyte at most, one of zeros can be 45.
 const AHEAD_CHUNKS: usize = 4 * 1024 * 1024 / CHUNK_BYTES;
 
-thread_local! {
-    /// What a thread that decodes keeps for the next block.
-    static SCRATCH: RefCell<Vec<u32>> = const { RefCell::new(Vec::new()) };
-}
+/// What it takes to decode a block.
+static SCRATCH: Kits<Vec<u32>> = Kits::new();
 
 /// A block as it stands in some bytes.
 #[derive(Debug, Clone, Copy)]
@@ -79,12 +77,8 @@ impl Span {
 }
 
 fn with_scratch<T>(level: Level, work: impl FnOnce(&mut [u32]) -> T) -> T {
-    SCRATCH.with_borrow_mut(|scratch| {
-        if scratch.len() < decode_scratch_words(level) {
-            *scratch = vec![0; decode_scratch_words(level)];
-        }
-        work(scratch)
-    })
+    let words = decode_scratch_words(level);
+    SCRATCH.with(|scratch| scratch.len() >= words, || vec![0; words], |scratch| work(scratch))
 }
 
 /// Reads as much of a block as a worker may.
