@@ -13,7 +13,9 @@ use crate::engine::{self, Notice, Process, Report, Running};
 use crate::exit::Exit;
 use crate::generate;
 use crate::lang::{self, Batch, Chain};
-use crate::plan::{Facts, Plan, Problem, Refusal, Settings, Streams, dry_run, preflight, unknown_names};
+use crate::plan::{
+    Facts, Hindered, Plan, Problem, Refusal, Settings, Streams, dry_run, preflight, unknown_names,
+};
 use crate::stage::{Reach, TABLE};
 use crate::view::json::Turn;
 use crate::view::{
@@ -119,7 +121,7 @@ enum Unready {
     /// The chain says so: this holds for every run of a batch.
     Chain(Refusal),
     /// The files say so.
-    Files(Box<Plan>, Vec<Problem>),
+    Files(Box<Plan>, Box<Hindered>),
 }
 
 impl Session {
@@ -201,7 +203,7 @@ impl Session {
         let plan = Plan::new(chain, TABLE, settings).map_err(Unready::Chain)?;
         match preflight(&plan, &Streams::look(), self.arguments.size) {
             Ok(facts) => Ok(Ready { plan, facts }),
-            Err(problems) => Err(Unready::Files(Box::new(plan), problems)),
+            Err(hindered) => Err(Unready::Files(Box::new(plan), hindered)),
         }
     }
 
@@ -248,9 +250,9 @@ impl Session {
     fn unready(&self, unready: &Unready, turn: &Turn) -> Ending {
         match unready {
             Unready::Chain(refusal) => self.refused(refusal),
-            Unready::Files(plan, problems) => {
-                self.show.problems(turn, &self.text, plan, problems);
-                let report = show::unstarted(plan, problems);
+            Unready::Files(plan, hindered) => {
+                self.show.problems(turn, &self.text, plan, &hindered.problems);
+                let report = show::unstarted(plan, &hindered.problems);
                 self.meter.end(None, &report);
                 ending(&report)
             }

@@ -5,7 +5,7 @@ use crate::harness::{Patience, World, skipped, weir};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Stdio};
@@ -148,6 +148,20 @@ fn too_little_room_is_said_before_a_byte_moves_when_the_size_is_known() {
         .with_code(1)
         .saying("12.0 MiB are needed, 64.0 KiB are free");
     world.assert_names(&["disk"]);
+}
+
+#[test]
+fn what_was_written_over_is_not_called_as_it_was() {
+    let world = World::new().with("out", OLD);
+    world.shell("head -c 300000 /dev/zero | gzip | head -c 250 >cut.gz").run().quietly();
+    let chain = "read cut.gz | gunzip | write --in-place out";
+    let ran = world.weir(chain).run().with_code(3);
+    let length = world.bytes("out").len();
+    assert!(length > OLD.len());
+    ran.saying(&format!("  out is not as it was: its first {length} bytes have been written over\n"));
+    let ran = world.weir(chain).arg("--report=json").run().with_code(3);
+    let told = ran.stderr();
+    assert!(told.contains(r#""state":"changed""#) && told.contains("bytes have been written over"), "{told}");
 }
 
 #[test]
@@ -409,4 +423,24 @@ fn a_status_line_is_printed_for_sigusr1() {
 #[test]
 fn the_binary_is_there() {
     assert!(weir().is_file(), "{}", weir().display());
+}
+
+#[test]
+fn a_signal_ends_a_batch_whose_runs_are_left_out() {
+    let world = World::new();
+    let names: Vec<String> = (0..1000).map(|number| format!("{number:0200}")).collect();
+    for name in &names {
+        fs::write(world.path(name), "").unwrap();
+    }
+    let call = world.weir("read {} | write --skip-existing {}").arg("--").args(&names);
+    let mut child = call.spawn(|command| command.stdin(Stdio::null()).stderr(Stdio::piped()));
+    let _patience = Patience::with(&child);
+    let mut said = BufReader::new(child.stderr.take().unwrap());
+    let mut line = String::new();
+    said.read_line(&mut line).unwrap();
+    // It waits for its lines to be read: all of them are more than a pipe holds.
+    kill(Pid::from_raw(child.id().try_into().unwrap()), Signal::SIGINT).unwrap();
+    let rest = said.lines().map_while(Result::ok).filter(|line| line.contains("left out")).count();
+    assert_eq!(child.wait().unwrap().signal(), Some(Signal::SIGINT as i32));
+    assert!(rest < names.len() - 1, "all runs had their turn");
 }

@@ -3,6 +3,7 @@
 
 use crate::harness::{PATIENCE, Patience, World, has_tool, skipped, weir};
 use nix::sys::signal::{Signal, kill};
+use nix::sys::statvfs::statvfs;
 use nix::unistd::{Pid, getuid};
 use std::fs::{self, OpenOptions, Permissions};
 use std::io::{Read, Write};
@@ -463,4 +464,75 @@ fn a_link_to_the_input_is_refused_for_removal_and_read_otherwise() {
     refused.saying("link: is a symbolic link, and links are not removed");
     world.weir("read link | write --preserve out").run().quietly();
     world.assert_names(&["in", "link", "out"]);
+}
+
+/// A file system in a file, mounted on `disk`, if this machine can make one and allows that.
+struct Image {
+    world: World,
+}
+
+impl Image {
+    fn made_by(maker: &str) -> Option<Image> {
+        if !has_tool(maker) {
+            return None;
+        }
+        let world = World::new();
+        fs::create_dir(world.path("disk")).unwrap();
+        fs::File::create(world.path("image")).unwrap().set_len(512 << 20).unwrap();
+        let does = |words: &[&str]| {
+            let mut command = Command::new(words[0]);
+            command.args(&words[1..]).current_dir(world.directory());
+            command.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
+        };
+        assert!(does(&[maker, "-q", "image"]), "{maker} makes none");
+        if !does(&["mount", "-o", "loop", "image", "disk"]) {
+            skipped("no right to mount a file system in a file");
+            return None;
+        }
+        Some(Image { world })
+    }
+
+    /// What is free, once all has been written.
+    fn free_bytes(&self) -> u64 {
+        self.world.shell("sync -f disk").run().quietly();
+        let status = statvfs(&self.world.path("disk")).unwrap();
+        status.blocks_available() * status.fragment_size()
+    }
+}
+
+impl Drop for Image {
+    fn drop(&mut self) {
+        Command::new("umount").arg(self.world.path("disk")).status().ok();
+    }
+}
+
+#[test]
+fn a_copy_shares_the_blocks_of_what_it_copies_where_the_file_system_can() {
+    for maker in ["mkfs.xfs", "mkfs.btrfs"] {
+        let Some(image) = Image::made_by(maker) else { continue };
+        let world = &image.world;
+        world.weir("generate random 40000001 --seed 1 | write disk/in").run().quietly();
+        let free_bytes = image.free_bytes();
+        let ran = world.weir("read disk/in | write disk/out").arg("--report").run().with_code(0);
+        ran.saying("38.1 MiB");
+        assert!(world.bytes("disk/in") == world.bytes("disk/out"), "{maker}");
+        let taken_bytes = free_bytes.saturating_sub(image.free_bytes());
+        assert!(taken_bytes < 10_000_000, "{maker}: {taken_bytes} bytes were copied");
+        // What is written to one of them is not in the other.
+        world.shell("printf x | weir 'write --append disk/out'").run().quietly();
+        world
+            .shell("cmp -n 40000001 disk/in disk/out && test $(stat -c %s disk/in) = 40000001")
+            .run()
+            .quietly();
+        // It does not ask for room that it does not take; what is changed on its way does. Btrfs knows its room only roughly.
+        if maker == "mkfs.xfs" {
+            let rest_bytes = image.free_bytes() - 20_000_000;
+            world.weir(format!("generate random {rest_bytes} | write disk/rest")).run().quietly();
+            world.weir("read disk/in | write disk/third").run().quietly();
+            world.weir("read disk/in | pass | write disk/fourth").run().with_code(1).saying("are needed");
+        }
+        // Nothing is shared with what cannot be.
+        world.weir("read disk/in | write out").run().quietly();
+        assert!(world.bytes("disk/in") == world.bytes("out"), "{maker}");
+    }
 }

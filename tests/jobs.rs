@@ -292,6 +292,9 @@ fn what_runs_at_once_would_mix_is_refused_before_any_starts() {
             world.weir(chain).args(["-j", jobs, "--", "a", "b"]).run().with_code(2).saying(told).giving("");
         }
     }
+    // Nor may one read what another is about to make.
+    let ran = world.weir("read {1} | write {2}").args(["-j", "2", "--", "a", "new", "new", "b2"]).run();
+    ran.with_code(2).saying("weir: new: is written by the run `a new` and read by the run `new b2`\n");
     world.assert_names(&["a", "b", "log", "pipe"]);
     assert_eq!(world.bytes("log"), b"old");
     // What is there may be what another run makes anew.

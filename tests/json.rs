@@ -39,7 +39,10 @@ fn a_run_that_went_well_is_one_object_with_all_there_is_to_know() {
     let ran = world.weir("read a | gzip | write a.gz").arg("--report=json").run().with_code(0);
     let report = report(&ran);
     assert_eq!((&report["outcome"], &report["message"]), (&json!("done"), &Value::Null));
-    assert_eq!(report["outputs"], json!([{"name": "a.gz", "state": "published", "partial_bytes": null}]));
+    assert_eq!(
+        report["outputs"],
+        json!([{"name": "a.gz", "state": "published", "partial_bytes": null, "message": null}])
+    );
     let stages = report["stages"].as_array().unwrap();
     assert_eq!(stages.iter().map(|stage| &stage["name"]).collect::<Vec<_>>(), ["read", "gzip", "write"]);
     assert_eq!((&stages[1]["in_bytes"], &stages[0]["label"]), (&json!(50_000), &json!("a")));

@@ -3,8 +3,7 @@
 
 use super::report::{Output, OutputState};
 use crate::diagnostic::printable;
-use crate::stage::{Commit, Published};
-use std::path::Path;
+use crate::stage::{Became, Commit, Published};
 
 /// The commits of a run, or of a part of it.
 pub(super) type Commits = Vec<Box<dyn Commit>>;
@@ -47,26 +46,27 @@ fn prepare_and_publish(commits: &mut [Box<dyn Commit>], run: Published) -> anyho
     Ok(())
 }
 
-/// Removes what was written; returns what could not be.
+/// Removes what was written; returns what could not be, unless the state of the output tells it.
 pub(super) fn discard(commits: &mut [Box<dyn Commit>]) -> Vec<anyhow::Error> {
-    commits.iter_mut().filter_map(|commit| commit.discard().err()).collect()
+    let discard = |commit: &mut Box<dyn Commit>| {
+        let result = commit.discard();
+        result.err().filter(|_| !matches!(commit.became(), Became::Changed(_)))
+    };
+    commits.iter_mut().filter_map(discard).collect()
 }
 
-/// Each of them, as published, for the report.
-pub(super) fn published(commits: &[Box<dyn Commit>]) -> Vec<Output> {
-    outputs(commits, |_| OutputState::Published)
-}
-
-/// Each of them, as left alone, for the report. Looks at the files: called when all is discarded.
-pub(super) fn left_alone(commits: &[Box<dyn Commit>]) -> Vec<Output> {
-    outputs(commits, |path| if path.exists() { OutputState::AsItWas } else { OutputState::NotCreated })
-}
-
-fn outputs(commits: &[Box<dyn Commit>], state: impl Fn(&Path) -> OutputState) -> Vec<Output> {
+/// What has become of each of them, for the report. Looks at the files: called when all is published or discarded.
+pub(super) fn outputs(commits: &[Box<dyn Commit>]) -> Vec<Output> {
     let output = |commit: &dyn Commit| {
         let destination = commit.destination();
         let name = printable(destination.as_os_str().as_encoded_bytes());
-        Output { name, state: state(&destination) }
+        let state = match commit.became() {
+            Became::Placed => OutputState::Published,
+            Became::Changed(how) => OutputState::Changed(how),
+            Became::Untouched if destination.exists() => OutputState::AsItWas,
+            Became::Untouched => OutputState::NotCreated,
+        };
+        Output { name, state }
     };
     commits.iter().map(|commit| output(commit.as_ref())).collect()
 }
@@ -74,7 +74,7 @@ fn outputs(commits: &[Box<dyn Commit>], state: impl Fn(&Path) -> OutputState) ->
 #[cfg(test)]
 mod tests {
     use super::{discard, publish};
-    use crate::stage::{Commit, Published};
+    use crate::stage::{Became, Commit, Published};
     use std::path::PathBuf;
     use std::sync::{Arc, Mutex};
 
@@ -111,6 +111,9 @@ mod tests {
         }
         fn discard(&mut self) -> anyhow::Result<()> {
             self.step("discard")
+        }
+        fn became(&self) -> Became {
+            Became::Untouched
         }
     }
 

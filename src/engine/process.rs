@@ -66,6 +66,12 @@ impl Process {
         self.wake.as_fd()
     }
 
+    /// The signal that has asked the process to end, if one did: for whoever has something to do beside runs.
+    pub fn ended_by(&self) -> Option<i32> {
+        let signals = if self.is_given_up() { self.take() } else { Vec::new() };
+        signals.first().map(|signal| *signal as i32)
+    }
+
     /// The signals that came since the last call, each once, the ending ones first.
     pub(super) fn take(&self) -> Vec<Signal> {
         let mut scrap = [0; 64];

@@ -93,7 +93,7 @@ pub struct Output {
 }
 
 /// What became of an output.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OutputState {
     /// Complete and in place.
     Published,
@@ -101,6 +101,8 @@ pub enum OutputState {
     AsItWas,
     /// There was no such file, and there is none.
     NotCreated,
+    /// Neither its old content nor all of the new: `its first 3 bytes have been written over`.
+    Changed(String),
     /// This many bytes of an incomplete whole went where nothing can be taken back.
     Partial(u64),
 }

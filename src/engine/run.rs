@@ -394,29 +394,27 @@ impl<'a> Running<'a> {
         let used = if self.holdings.owned.iter().any(is_whole) { Use::Whole } else { Use::Part };
         let (mut whole, mut broken) = self.sort_commits(&mut failures);
         let mut left = commits::discard(&mut broken);
-        let mut outputs = commits::left_alone(&broken);
+        let mut outputs = commits::outputs(&broken);
         if failures.iter().all(|failure| failure.exit != Exit::Internal)
             && self.cancelled.is_none()
             && !whole.is_empty()
         {
             let run = Published { outputs: whole.len(), removes_input: !removals.is_empty() };
             match commits::publish(&mut whole, run) {
-                Ok(()) => {
-                    outputs.extend(commits::published(&whole));
-                    if failures.is_empty() {
-                        failures.extend(remove(&removals, used, notice));
-                    }
-                }
-                Err(error) => {
-                    outputs.extend(commits::left_alone(&whole));
-                    failures.push(super::thread::failure(None, &error));
-                }
+                Ok(()) if failures.is_empty() => failures.extend(remove(&removals, used, notice)),
+                Ok(()) => {}
+                Err(error) => failures.push(super::thread::failure(None, &error)),
             }
         } else {
             left.extend(commits::discard(&mut whole));
-            outputs.extend(commits::left_alone(&whole));
         }
-        failures.extend(left.iter().map(|error| super::thread::failure(None, error)));
+        outputs.extend(commits::outputs(&whole));
+        for error in &left {
+            match failures.first_mut() {
+                Some(failure) => failure.message = format!("{}; {error:#}", failure.message),
+                None => failures.push(super::thread::failure(None, error)),
+            }
+        }
         if !failures.is_empty() || self.cancelled.is_some() {
             outputs.extend(self.partial_outputs());
         }

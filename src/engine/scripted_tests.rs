@@ -8,7 +8,7 @@ use crate::exit::Exit;
 use crate::flow::CHUNK_BYTES;
 use crate::lang;
 use crate::plan::{self, Plan};
-use crate::stage::{Body, Commit, Context, Entry, Fault, Opening, Peer, Published, Role, Stage};
+use crate::stage::{Became, Body, Commit, Context, Entry, Fault, Opening, Peer, Published, Role, Stage};
 use std::path::PathBuf;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -108,6 +108,9 @@ impl Commit for Noted {
     fn discard(&mut self) -> anyhow::Result<()> {
         self.note("discarded");
         Ok(())
+    }
+    fn became(&self) -> Became {
+        Became::Untouched
     }
 }
 

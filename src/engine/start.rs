@@ -220,7 +220,7 @@ fn unopened(
     for left in commits::discard(&mut commits) {
         failure.message = format!("{}; {left:#}", failure.message);
     }
-    let outputs = commits::left_alone(&commits);
+    let outputs = commits::outputs(&commits);
     // Whoever was asked something, and answered with a signal, knows why the run does not start.
     let ending = if master.is_given_up() { master.take().first().copied() } else { None };
     let (outcome, failures) = match ending {

@@ -291,9 +291,8 @@ impl Link {
     /// One that is woken before that goes to sleep again over the lock, and is woken a second time.
     #[must_use]
     fn release_reader(&self, state: &mut State, now: u64) -> bool {
-        let enough =
-            state.fill_bytes >= state.bounds.start_bytes || self.is_full(state) || state.end.is_some();
-        let is_let_go = state.held && enough;
+        let enough = state.fill_bytes >= state.bounds.start_bytes || self.is_full(state);
+        let is_let_go = state.held && (state.end.is_some() || (enough && !state.queue.is_empty()));
         if is_let_go {
             state.held = false;
             state.counts.starve.end(now);
@@ -397,10 +396,12 @@ impl Link {
         let mut state = self.lock();
         state.end = Some(end);
         let now = self.clock.now_nanos();
-        if self.release_reader(&mut state, now) {
+        let reader_goes_on = self.release_reader(&mut state, now);
+        self.gauge.publish(&state.counts);
+        drop(state);
+        if reader_goes_on {
             self.reader_may_go.notify_one();
         }
-        self.gauge.publish(&state.counts);
     }
 }
 

@@ -112,6 +112,23 @@ fn a_link_that_is_made_smaller_and_larger_again_is_the_same() {
 }
 
 #[test]
+fn a_starved_reader_does_not_hear_of_another_size() {
+    let (mut writer, mut reader, link) = open(bounds());
+    let pool = Pool::new(CHUNK_BYTES);
+    thread::scope(|scope| {
+        let taken = scope.spawn(move || reader.receive().unwrap().map(|parcel| parcel.len()));
+        until(&link, |reading| reading.starve.is_open());
+        for high_bytes in [1, 1 << 40, 1 << 20] {
+            link.resize(high_bytes);
+            assert!(link.gauge().reading().starve.is_open());
+        }
+        writer.send(chunk(&pool, &[1; 3])).unwrap();
+        assert_eq!(taken.join().unwrap(), Some(3));
+    });
+    assert_eq!(link.gauge().reading().starve.count, 1);
+}
+
+#[test]
 fn who_is_paused_neither_stalls_nor_starves() {
     let (mut writer, mut reader, link) = open(bounds());
     let pool = Pool::new(CHUNK_BYTES);

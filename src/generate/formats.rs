@@ -41,7 +41,7 @@ pub(super) const NAMES: &[(&str, &str)] = &[
     ),
     (
         "outputs",
-        "What became of each, where there is something to tell: name; state: published, as_it_was, not_created, partial; partial_bytes.",
+        "What became of each, where there is something to tell: name; state: published, as_it_was, not_created, changed, partial; partial_bytes; message: how it was changed.",
     ),
     ("notes", "What stages had to tell at the end, as hash does."),
     ("elapsed_nanos, stretch_nanos", "Since the run began; what rates are about."),

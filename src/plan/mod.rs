@@ -30,7 +30,7 @@ pub use check::unknown_names;
 pub use claims::{Claims, Course};
 pub use dry_run::dry_run;
 pub use facts::{Facts, Fate, OutputFact, Problem};
-pub use preflight::{Stream, Streams, preflight};
+pub use preflight::{Hindered, Stream, Streams, preflight};
 pub use target::Identity;
 
 /// The checked stages of one run, in the order of the chain's text, and the links between them.
@@ -200,7 +200,8 @@ impl Plan {
         self.stages.first().is_some_and(|source| source.stage.removes_its_input())
     }
 
-    /// What a run of it consists of, for those who show or judge it; `cores` is how many it may use at once.
+    /// What a run of it consists of, for those who show or judge it; `threads` is how many workers it may have, 0 for as many
+    /// as there are cores.
     pub fn scheme(&self, total_bytes: Option<u64>, threads: usize) -> Scheme {
         let stages = self.stages.iter().map(|planned| StageInfo {
             name: planned.name.to_string(),

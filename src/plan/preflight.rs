@@ -5,15 +5,16 @@ use super::Plan;
 use super::destination::{is_done, look};
 use super::facts::{Facts, Fate, OutputFact, Problem};
 use super::source;
-use super::target::{Identity, cause, may};
+use super::target::{Identity, Target, cause, may};
 use crate::diagnostic::printable;
 use crate::exit::Exit;
-use crate::stage::{Role, Touch};
+use crate::stage::{Role, Touch, shares_blocks};
 use crate::units::size;
 use nix::sys::stat::{SFlag, fstat};
+use nix::sys::statfs::statfs;
 use nix::sys::statvfs::statvfs;
 use nix::unistd::AccessFlags;
-use std::fs;
+use std::fs::{self, Metadata};
 use std::io::{self, IsTerminal};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -38,6 +39,15 @@ pub struct Streams {
     pub stdout: Stream,
 }
 
+/// What was found of a run that would fail.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Hindered {
+    /// Why it would.
+    pub problems: Vec<Problem>,
+    /// What is known of it all the same: it may be mended before its turn comes.
+    pub facts: Facts,
+}
+
 impl Streams {
     /// Those of this process.
     pub fn look() -> Streams {
@@ -59,8 +69,8 @@ impl Stream {
 /// Looks at everything that `plan` would open. `size_hint` is what the command line says of the input's size, in bytes.
 ///
 /// # Errors
-/// Everything that would make the run fail, in the order of the stages.
-pub fn preflight(plan: &Plan, streams: &Streams, size_hint: Option<u64>) -> Result<Facts, Vec<Problem>> {
+/// Everything that would make the run fail, in the order of the stages, and what is known all the same.
+pub fn preflight(plan: &Plan, streams: &Streams, size_hint: Option<u64>) -> Result<Facts, Box<Hindered>> {
     if let Some(name) = skip(plan) {
         return Ok(Facts { skip: Some(name), ..Facts::default() });
     }
@@ -74,14 +84,15 @@ pub fn preflight(plan: &Plan, streams: &Streams, size_hint: Option<u64>) -> Resu
     }
     flight.meetings();
     flight.room(&plan.sizes(known));
-    if flight.problems.is_empty() {
-        // Of what never ends no part is known, whatever the command line says.
-        flight.facts.inputs = flight.inputs;
-        flight.facts.total_bytes = size_hint.or(known).filter(|_| !plan.is_endless());
-        return Ok(flight.facts);
+    let Flight { mut facts, inputs, mut problems, .. } = flight;
+    facts.inputs = inputs;
+    // Of what never ends no part is known, whatever the command line says.
+    facts.total_bytes = size_hint.or(known).filter(|_| !plan.is_endless());
+    if problems.is_empty() {
+        return Ok(facts);
     }
-    flight.problems.sort_by_key(|problem| problem.stage);
-    Err(flight.problems)
+    problems.sort_by_key(|problem| problem.stage);
+    Err(Box::new(Hindered { problems, facts }))
 }
 
 fn skip(plan: &Plan) -> Option<String> {
@@ -164,7 +175,7 @@ impl<'a> Flight<'a> {
         let Some(served) = &self.plan.stages[stage].served else { return };
         match preflight(&served.plan, &Streams::default(), None) {
             Ok(facts) => self.facts.notices.extend(facts.notices),
-            Err(problems) => self.problems.extend(problems.into_iter().map(|problem| {
+            Err(hindered) => self.problems.extend(hindered.problems.into_iter().map(|problem| {
                 let place = problem.stage.map(|inner| format!("{}: ", served.plan.place(inner)));
                 let message = format!("{}{}", place.unwrap_or_default(), problem.message);
                 Problem { stage: Some(stage), message, ..problem }
@@ -181,6 +192,8 @@ impl<'a> Flight<'a> {
                 return;
             }
             Err(error) => {
+                // It may be there by the time the run begins.
+                self.inputs.extend(Target::of(path).ok().map(|target| target.identity));
                 return self.problem(stage, Exit::Failed, format!("{name}: {}", cause(&error)), None);
             }
         };
@@ -267,6 +280,16 @@ impl<'a> Flight<'a> {
         self.problem(output.stage, Exit::Usage, message, Some("name another file for one of them"));
     }
 
+    /// Whether `stage` is given a file whose blocks it can share in `directory`.
+    fn shares_blocks(&self, stage: usize, directory: &Path, metadata: &Metadata) -> bool {
+        let is_one_file = |writer: usize| {
+            matches!(&self.plan.stages[writer].stage.touches()[..], [Touch::Read(_)])
+                && matches!(&self.inputs[..], [Identity::File(device, _)] if *device == metadata.dev())
+        };
+        self.plan.writer_of(stage).is_some_and(is_one_file)
+            && statfs(directory).is_ok_and(|system| shares_blocks(system.filesystem_type()))
+    }
+
     /// Whether what is known to come fits where it goes. A part that is appended or replaces counts whole: the old file
     /// stays until the end.
     fn room(&mut self, sizes: &[Option<u64>]) {
@@ -275,7 +298,10 @@ impl<'a> Flight<'a> {
             let fate =
                 self.facts.outputs.iter().find(|output| output.stage == stage).map(|output| output.fate);
             let (Some(bytes), Ok(metadata)) = (sizes[stage], fs::metadata(&directory)) else { continue };
-            if fate == Some(Fate::Overwrite) {
+            let is_fresh = matches!(fate, Some(Fate::Create | Fate::Replace { .. }));
+            let takes_no_room = fate == Some(Fate::Overwrite)
+                || (is_fresh && self.shares_blocks(stage, &directory, &metadata));
+            if takes_no_room {
                 continue;
             }
             match needs.iter_mut().find(|(device, ..)| *device == metadata.dev()) {
@@ -300,7 +326,7 @@ impl<'a> Flight<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Stream, Streams, preflight};
+    use super::{Hindered, Stream, Streams, preflight};
     use crate::exit::Exit;
     use crate::lang::{Batch, parse};
     use crate::plan::trial::TABLE;
@@ -323,7 +349,7 @@ mod tests {
     }
 
     /// In the chain, `{}` is the directory.
-    fn look_with(place: &TempDir, text: &str, streams: &Streams) -> Result<Facts, Vec<Problem>> {
+    fn look_with(place: &TempDir, text: &str, streams: &Streams) -> Result<Facts, Box<Hindered>> {
         let chain = parse(text.as_bytes()).expect("a chain");
         let operands = if text.contains("{}") { vec![place.path().into()] } else { Vec::new() };
         let batch = Batch::new(chain, operands).expect("one run");
@@ -331,13 +357,13 @@ mod tests {
         preflight(&plan, streams, None)
     }
 
-    fn look(place: &TempDir, text: &str) -> Result<Facts, Vec<Problem>> {
+    fn look(place: &TempDir, text: &str) -> Result<Facts, Box<Hindered>> {
         look_with(place, text, &Streams::default())
     }
 
     /// `exit message` of the only problem, without the directory.
     fn problem(place: &TempDir, text: &str) -> String {
-        let problems = look(place, text).expect_err(text);
+        let problems = look(place, text).expect_err(text).problems;
         assert_eq!(problems.len(), 1, "{problems:?}");
         told(place, &problems[0])
     }
@@ -405,7 +431,7 @@ mod tests {
         );
         let a = Stream { is_terminal: false, file: identity(&place.path().join("a")) };
         let onto_itself = Streams { stdin: a.clone(), stdout: a.clone() };
-        let problems = look_with(&place, "upper", &onto_itself).expect_err("onto itself");
+        let problems = look_with(&place, "upper", &onto_itself).expect_err("onto itself").problems;
         assert_eq!(told(&place, &problems[0]), format!("2 standard output: {refused}"));
         let into_input = Streams { stdin: Stream::default(), stdout: a };
         assert!(look_with(&place, "read {}/link", &into_input).is_err());
@@ -434,12 +460,13 @@ mod tests {
         let place = place();
         let terminal = Stream { is_terminal: true, file: None };
         let streams = Streams { stdin: terminal.clone(), stdout: terminal };
-        let problems = look_with(&place, "read {}/a | gzip", &streams).expect_err("refused");
+        let problems = look_with(&place, "read {}/a | gzip", &streams).expect_err("refused").problems;
         assert_eq!(problems[0].exit, Exit::Usage);
         assert_eq!(problems[0].message, "standard output is a terminal, and what `gzip` gives is no text");
         assert!(look_with(&place, "read {}/a | gzip | stdout --force", &streams).is_ok());
         assert!(look_with(&place, "read {}/a | gzip | gunzip", &streams).is_ok());
-        let problems = look_with(&place, "read {}/a | gzip | encrypt", &streams).expect_err("refused");
+        let problems =
+            look_with(&place, "read {}/a | gzip | encrypt", &streams).expect_err("refused").problems;
         assert_eq!(problems[0].message, "standard output is a terminal, and what `encrypt` gives is no text");
         assert!(look_with(&place, "read {}/a | encrypt --armor", &streams).is_ok());
         let notices = look_with(&place, "upper", &streams).expect("facts").notices;
@@ -481,8 +508,9 @@ mod tests {
     #[test]
     fn every_problem_of_a_run_is_told_at_once() {
         let place = place();
-        let problems =
-            look(&place, "read {}/missing | tee { write {}/sub } | write {}/hard").expect_err("three");
+        let problems = look(&place, "read {}/missing | tee { write {}/sub } | write {}/hard")
+            .expect_err("three")
+            .problems;
         let exits: Vec<u8> = problems.iter().map(|problem| problem.exit.code()).collect();
         assert_eq!(exits, [1, 1, 4]);
     }

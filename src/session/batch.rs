@@ -8,7 +8,7 @@ use crate::engine::Process;
 use crate::exit::Exit;
 use crate::flow::worker_threads;
 use crate::lang::Batch;
-use crate::plan::{Claims, Course, Plan, dry_run};
+use crate::plan::{Claims, Course, Facts, Plan, dry_run};
 use crate::view::json::Turn;
 use crate::view::{LiveSettings, Records};
 use std::sync::Arc;
@@ -44,14 +44,20 @@ impl Session {
         // Whatever the number of cores is that 0 stands for.
         let course = if self.arguments.jobs == 1 { Course::InTurn } else { Course::AtOnce };
         let mut claims = Claims::new(course);
+        let mut claim = |index, plan: &Plan, facts: &Facts| {
+            let name = self.show.run_name(batch.operands(index));
+            let claimed = claims.add(&name, plan, facts);
+            let settled = claimed.and_then(|()| self.recording.is_apart_from(plan));
+            settled.map_err(|problem| refuse_for(&problem))
+        };
         let (mut sizes, mut live) = (Vec::with_capacity(batch.len()), None);
         for index in 0..batch.len() {
             let size = match self.prepare(&batch.chain(index)) {
                 Err(Unready::Chain(refusal)) => return Err(self.refused(&refusal)),
                 // What is wrong with its files is said when the run's turn comes: it may be mended by then.
-                Err(Unready::Files(plan, _)) => {
+                Err(Unready::Files(plan, hindered)) => {
                     self.can_be_one_of_several(&plan)?;
-                    self.recording.is_apart_from(&plan).map_err(|problem| refuse_for(&problem))?;
+                    claim(index, &plan, &hindered.facts)?;
                     live.get_or_insert_with(|| self.show.live(&plan, Turn::all(batch.len())));
                     Some(0)
                 }
@@ -60,10 +66,7 @@ impl Session {
                     if index == 0 {
                         self.announce(&ready);
                     }
-                    let name = self.show.run_name(batch.operands(index));
-                    let claimed = claims.add(&name, &ready.plan, &ready.facts);
-                    let settled = claimed.and_then(|()| self.recording.is_apart_from(&ready.plan));
-                    settled.map_err(|problem| refuse_for(&problem))?;
+                    claim(index, &ready.plan, &ready.facts)?;
                     live.get_or_insert_with(|| self.show.live(&ready.plan, Turn::all(batch.len())));
                     if ready.facts.skip.is_some() { Some(0) } else { ready.facts.total_bytes }
                 }
@@ -89,13 +92,15 @@ impl Session {
         let mut failed = 0;
         for index in 0..batch.len() {
             let turn = Turn::new(index + 1, batch.len(), batch.operands(index));
-            let ending = match self.prepare(&batch.chain(index)) {
-                Err(unready) => self.unready(&unready, &turn),
-                Ok(ready) if self.arguments.dry_run => {
+            // Signals are a run's to hear: those that came while there was none are heard here.
+            let ending = match (process.ended_by(), self.prepare(&batch.chain(index))) {
+                (Some(signal), _) => Ending::Signal(signal),
+                (None, Err(unready)) => self.unready(&unready, &turn),
+                (None, Ok(ready)) if self.arguments.dry_run => {
                     let text = dry_run(&ready.plan, &ready.facts);
                     write_out(format!("{}{text}\n", self.heading(batch, index)).as_bytes())
                 }
-                Ok(ready) => self.go(ready, process, turn, records),
+                (None, Ok(ready)) => self.go(ready, process, turn, records),
             };
             match ending {
                 Ending::Exit(Exit::Done) => {}

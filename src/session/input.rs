@@ -4,7 +4,7 @@
 use crate::cli::Cli;
 use crate::diagnostic::printable;
 use std::ffi::OsString;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
@@ -48,10 +48,10 @@ fn contents(path: &Path) -> Result<Vec<u8>, String> {
             io::stdin().lock().read_to_end(&mut bytes)?;
             return Ok(bytes);
         }
-        if File::open(path)?.metadata()?.is_dir() {
-            return Err(io::Error::from(nix::errno::Errno::EISDIR));
-        }
-        fs::read(path)
+        // Opened once: of a FIFO, what was written meanwhile would be lost with the first end. A directory refuses the read.
+        let mut bytes = Vec::new();
+        File::open(path)?.read_to_end(&mut bytes)?;
+        Ok(bytes)
     };
     read().map_err(|error| {
         let cause = nix::errno::Errno::from_raw(error.raw_os_error().unwrap_or(0)).desc().to_lowercase();

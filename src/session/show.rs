@@ -90,10 +90,10 @@ impl Shown {
         if self.arguments.is_json { tell(&json::notice(text)) } else { tell(text) }
     }
 
-    /// A status line, in the middle of a run.
+    /// A status line, in the middle of a run. Said by the thread that hears signals, so nobody is waited for.
     pub(super) fn status(&self, turn: &Turn, reading: &Reading, live: &Live) {
         live.suspend();
-        tell(&match self.arguments.is_json {
+        tell_in_passing(&match self.arguments.is_json {
             true => json::progress(turn, reading, None),
             false => format!("{}\n", status_line(reading, None)),
         });

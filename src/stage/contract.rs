@@ -412,6 +412,20 @@ pub trait Commit: Send {
     /// # Errors
     /// With the name of what could not be removed.
     fn discard(&mut self) -> anyhow::Result<()>;
+
+    /// What has become of the file. Asked when the other steps are done with.
+    fn became(&self) -> Became;
+}
+
+/// What has become of the file that a commit is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Became {
+    /// What was there before is there, or nothing if there was nothing.
+    Untouched,
+    /// It is complete and in place.
+    Placed,
+    /// Something else is there: `its first 3 bytes have been written over`.
+    Changed(String),
 }
 
 /// What a commit needs to know of the run it belongs to.

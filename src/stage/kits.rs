@@ -1,9 +1,13 @@
 //! Tools that are dear to make, kept for whoever needs one next: on whatever thread, in whatever run.
 //! Knows nothing of what they do.
 
+use crate::flow::worker_threads;
 use std::sync::{Mutex, PoisonError};
 
-/// Tools that nobody uses at present: of each sort as many, at most, as were ever in use at once.
+/// So many are kept in any case; more only where as many cores use them.
+const FEW: usize = 4;
+
+/// Tools that nobody uses at present: a few, or as many as there are cores.
 #[derive(Debug)]
 pub(in crate::stage) struct Kits<T> {
     idle: Mutex<Vec<T>>,
@@ -24,8 +28,19 @@ impl<T> Kits<T> {
     ) -> R {
         let mut kit = self.take(fits).unwrap_or_else(make);
         let result = work(&mut kit);
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(kit);
+        self.put_back(kit);
         result
+    }
+
+    fn put_back(&self, kit: T) {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        if idle.len() < FEW || idle.len() < worker_threads(0) {
+            idle.push(kit);
+        } else {
+            // Freed by this thread alone.
+            drop(idle);
+            drop(kit);
+        }
     }
 
     /// The one that was used last: its memory is the likeliest to be in a cache.

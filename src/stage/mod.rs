@@ -126,8 +126,8 @@ mod zstd;
 pub use arguments::{DATA_MARK, PathArgument, TextArgument};
 pub use calls::{Calls, Saying};
 pub use contract::{
-    Body, Commit, Context, Destination, Entry, Example, Existing, Feed, Groups, How, Interrupts, Nature,
-    Opening, Peer, Published, Registered, Role, Stage, Touch,
+    Became, Body, Commit, Context, Destination, Entry, Example, Existing, Feed, Groups, How, Interrupts,
+    Nature, Opening, Peer, Published, Registered, Role, Stage, Touch,
 };
 
 pub use fault::{Fault, ReaderGone};
@@ -139,6 +139,7 @@ pub use net::{
 pub use notes::Notes;
 pub use opening::GivenEnds;
 pub use outside::input::{NOT_READ, Removal, Removed, SourceFile};
+pub use outside::stream::shares_blocks;
 pub use outside::whole::WholeFile;
 pub use server::door::places_allowed;
 pub use serving::{Ends, Orders, Served, Template};

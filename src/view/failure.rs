@@ -3,7 +3,7 @@
 
 use super::report::partial;
 use crate::diagnostic::{Span, underline, visible};
-use crate::engine::{Failure, Outcome, OutputState, Report};
+use crate::engine::{Failure, Outcome, Output, OutputState, Report};
 use crate::flow::Reading;
 use nix::sys::signal::Signal;
 
@@ -43,16 +43,20 @@ pub fn failures(report: &Report, chain_text: &[u8], places: &[Place], detail: De
         }
         lines.extend(ended_by(report).map(|words| format!("weir: {words}")));
     }
-    for output in &report.outputs {
-        let name = visible(&output.name);
-        lines.push(match output.state {
-            OutputState::Published => format!("  {name} is complete and in place"),
-            OutputState::AsItWas => format!("  {name} is as it was"),
-            OutputState::NotCreated => format!("  {name} was not created"),
-            OutputState::Partial(bytes) => format!("  {}", partial(&name, bytes)),
-        });
-    }
+    lines.extend(report.outputs.iter().map(|output| format!("  {}", visible(&became(output)))));
     lines.into_iter().fold(String::new(), |text, line| text + &line + "\n")
+}
+
+/// What has become of an output: `b.gz is as it was`.
+pub(super) fn became(output: &Output) -> String {
+    let name = &output.name;
+    match &output.state {
+        OutputState::Published => format!("{name} is complete and in place"),
+        OutputState::AsItWas => format!("{name} is as it was"),
+        OutputState::NotCreated => format!("{name} was not created"),
+        OutputState::Changed(how) => format!("{name} is not as it was: {how}"),
+        OutputState::Partial(bytes) => partial(name, *bytes),
+    }
 }
 
 /// What ended a run in which no stage failed by itself; `None` if nothing did.

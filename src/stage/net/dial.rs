@@ -88,6 +88,20 @@ pub(in crate::stage) fn dial_unix(path: &Path, context: &Context) -> anyhow::Res
     }
 }
 
+/// Whether somebody listens at the socket that is there, and be it without having the time to answer.
+///
+/// # Errors
+/// Those of `connect`, but for the one that says that nobody does.
+pub(super) fn is_listened_at(path: &Path) -> io::Result<bool> {
+    let address = UnixAddr::new(path)?;
+    let socket = unblocking(AddressFamily::Unix)?;
+    match connect(socket.as_raw_fd(), &address) {
+        Ok(()) | Err(Errno::EAGAIN) => Ok(true),
+        Err(Errno::ECONNREFUSED) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
 fn dial_one(address: SocketAddr, time: Duration, context: &Context) -> io::Result<OwnedFd> {
     let address = match address {
         SocketAddr::V4(address) => SockaddrStorage::from(address),

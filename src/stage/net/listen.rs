@@ -2,7 +2,7 @@
 //! Knows nothing of what is done with a connection.
 
 use super::address::Address;
-use super::dial::make_lively;
+use super::dial::{is_listened_at, make_lively};
 use super::wire::Wire;
 use crate::diagnostic::printable;
 use crate::stage::fault::Fault;
@@ -14,7 +14,7 @@ use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
 /// Who may be listened to.
@@ -89,11 +89,10 @@ impl Listener {
             if !metadata.file_type().is_socket() {
                 return Err(fault("it is there already, and is no socket"));
             }
-            match UnixStream::connect(path) {
-                Err(error) if error.raw_os_error() == Some(Errno::ECONNREFUSED as i32) => {
-                    fs::remove_file(path).map_err(|error| fault(&reason(&error)))?;
-                }
-                _ => return Err(fault("somebody listens there already")),
+            match is_listened_at(path) {
+                Ok(true) => return Err(fault("somebody listens there already")),
+                Ok(false) => fs::remove_file(path).map_err(|error| fault(&reason(&error)))?,
+                Err(error) => return Err(fault(&reason(&error))),
             }
         }
         let listen = || -> io::Result<Listener> {

@@ -2,7 +2,7 @@
 //! Knows nothing of who writes it.
 
 use super::beside::tolerant_sync;
-use crate::stage::contract::{Commit, Published};
+use crate::stage::contract::{Became, Commit, Published};
 
 use crate::stage::fault::Fault;
 
@@ -51,7 +51,10 @@ pub(in crate::stage) struct FileInPlace {
     old_bytes: u64,
     /// The file, if it was not there before: then it goes again when the run fails.
     created: Option<Metadata>,
+    /// It has the length of what was written.
+    is_cut: bool,
     is_over: bool,
+    became: Became,
 }
 
 impl FileInPlace {
@@ -82,7 +85,9 @@ impl FileInPlace {
             terms,
             old_bytes,
             created,
+            is_cut: false,
             is_over: false,
+            became: Became::Untouched,
         };
         Ok((commit, target))
     }
@@ -103,9 +108,12 @@ impl FileInPlace {
             };
         }
         match self.terms.manner {
-            Manner::Over if written_bytes == 0 => Ok(()),
+            Manner::Over if written_bytes == 0 && !self.is_cut => Ok(()),
             Manner::Over => {
-                let message = format!("its first {written_bytes} bytes have been written over");
+                let message = match self.is_cut {
+                    true => format!("it has been written over, and ends after {written_bytes} bytes now"),
+                    false => format!("its first {written_bytes} bytes have been written over"),
+                };
                 Err(Fault::failed(message).of(self.target.subject()))
             }
             Manner::Append => self.cut_back(written_bytes),
@@ -164,6 +172,7 @@ impl Commit for FileInPlace {
             length
                 .and_then(|length| Ok(ftruncate(stream, length)?))
                 .map_err(|error| self.fault("cannot be cut to its new length", error))?;
+            self.is_cut = true;
         }
         if let (true, Some(mode)) = (is_regular, self.terms.mode) {
             fchmod(stream, Mode::from_bits_truncate(mode))
@@ -177,11 +186,13 @@ impl Commit for FileInPlace {
     }
 
     fn publish(&mut self, _run: Published) -> anyhow::Result<()> {
+        self.became = Became::Placed;
         Ok(())
     }
 
     fn revoke(&mut self) -> anyhow::Result<()> {
         // The only step back there is comes with the discard.
+        self.became = Became::Untouched;
         Ok(())
     }
 
@@ -196,10 +207,17 @@ impl Commit for FileInPlace {
     }
 
     fn discard(&mut self) -> anyhow::Result<()> {
-        if !std::mem::replace(&mut self.is_over, true) {
-            self.undo()?;
+        if !std::mem::replace(&mut self.is_over, true)
+            && let Err(fault) = self.undo()
+        {
+            self.became = Became::Changed(fault.message.clone());
+            return Err(fault.into());
         }
         Ok(())
+    }
+
+    fn became(&self) -> Became {
+        self.became.clone()
     }
 }
 
@@ -212,6 +230,7 @@ impl Drop for FileInPlace {
 
 #[cfg(test)]
 mod tests {
+    use crate::stage::contract::{Became, Published};
     use crate::stage::testing_ends::{Opened, fault, open, run_sink, words, write_through};
     use std::fs::{self, OpenOptions};
     use std::io::Write;
@@ -297,5 +316,20 @@ mod tests {
         run_sink(body, b"NEW").unwrap();
         assert_eq!(fault(commits[0].discard()).message, "its first 3 bytes have been written over");
         assert_eq!(fs::read(&path).unwrap(), b"NEWong old content");
+    }
+
+    #[test]
+    fn a_file_that_was_cut_has_changed_even_if_nothing_was_written() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("file");
+        for (bytes, told) in [(&b""[..], 0), (b"NEW", 3)] {
+            fs::write(&path, "a long old content").unwrap();
+            let Opened { body, mut commits, .. } = open(words!["write", &path, "--in-place"]).unwrap();
+            run_sink(body, bytes).unwrap();
+            commits[0].prepare(Published { outputs: 2, removes_input: false }).unwrap();
+            assert!(commits[0].discard().is_err());
+            let told = format!("it has been written over, and ends after {told} bytes now");
+            assert_eq!(commits[0].became(), Became::Changed(told));
+        }
     }
 }

@@ -21,7 +21,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 /// How much of a file is handed over at once. It takes no memory, and every hand-over wakes a thread, on the cores that move
-/// the bytes meanwhile; but what is handed over counts as read, and shall not be much of the file.
+/// the bytes meanwhile; but what is handed over counts as read, and shall not be much of the file. Whole MiB, since file systems
+/// share whole blocks only.
 const EXTENT_BYTES: RangeInclusive<u64> = 1024 * 1024..=8 * 1024 * 1024;
 const EXTENTS_PER_FILE: u64 = 64;
 
@@ -129,6 +130,7 @@ impl Origin {
         let file = Arc::new(self.stream.duplicate().map_err(lost)?);
         let extent_bytes =
             (length_bytes / EXTENTS_PER_FILE).clamp(*EXTENT_BYTES.start(), *EXTENT_BYTES.end());
+        let extent_bytes = extent_bytes.next_multiple_of(*EXTENT_BYTES.start());
         let mut handed_bytes = 0;
         while handed_bytes < length_bytes {
             let extent = Extent {

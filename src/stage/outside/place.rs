@@ -17,7 +17,7 @@ use super::dress::{Dress, set_mode};
 use super::stream::{Handle, Stream, reason};
 use super::target::Target;
 use crate::diagnostic::printable;
-use crate::stage::contract::{Commit, Existing, Published};
+use crate::stage::contract::{Became, Commit, Existing, Published};
 
 use crate::stage::fault::Fault;
 use nix::errno::Errno;
@@ -55,6 +55,7 @@ pub(in crate::stage) struct PlacedFile {
     target: Option<Arc<Target>>,
     terms: Terms,
     replaces: bool,
+    became: Became,
 }
 
 impl PlacedFile {
@@ -88,7 +89,8 @@ impl PlacedFile {
         let target = Arc::new(Target::new(stream, subject.clone()));
         let shared = Some(Arc::clone(&target));
         let replaces = place.is_there;
-        Ok((PlacedFile { destination, subject, file, target: shared, terms, replaces }, target))
+        let became = Became::Untouched;
+        Ok((PlacedFile { destination, subject, file, target: shared, terms, replaces, became }, target))
     }
 
     fn fault(&self, what: &str, error: Errno) -> Fault {
@@ -140,7 +142,10 @@ impl Commit for PlacedFile {
             Existing::Write => self.file.replace(),
         };
         match (placed, self.terms.existing) {
-            (Ok(()), _) => Ok(()),
+            (Ok(()), _) => {
+                self.became = Became::Placed;
+                Ok(())
+            }
             // Somebody else has made it meanwhile: left out, as if it had been there before.
             (Err(Errno::EEXIST), Existing::Skip) if !run.removes_input => Ok(()),
             (Err(Errno::EEXIST), Existing::Skip | Existing::Refuse) => {
@@ -159,7 +164,9 @@ impl Commit for PlacedFile {
             return Err(Fault::failed(message).of(&self.subject).into());
         }
         let undone = self.file.take_back();
-        Ok(undone.map_err(|error| self.fault("has its new content, and cannot be put back", error))?)
+        undone.map_err(|error| self.fault("has its new content, and cannot be put back", error))?;
+        self.became = Became::Untouched;
+        Ok(())
     }
 
     fn settle(&mut self) -> anyhow::Result<()> {
@@ -177,6 +184,10 @@ impl Commit for PlacedFile {
         let left = format!("`{}` cannot be removed", self.left_over());
         let removed = self.file.discard();
         Ok(removed.map_err(|error| self.fault(&left, error).help("remove it by hand"))?)
+    }
+
+    fn became(&self) -> Became {
+        self.became.clone()
     }
 }
 

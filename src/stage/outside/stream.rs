@@ -4,8 +4,11 @@
 use crate::flow::{Extent, Medium};
 use crate::stage::contract::Context;
 use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, OFlag, PosixFadviseAdvice, SpliceFFlags, fcntl, posix_fadvise, splice};
+use nix::fcntl::{
+    FcntlArg, OFlag, PosixFadviseAdvice, SpliceFFlags, copy_file_range, fcntl, posix_fadvise, splice,
+};
 use nix::poll::PollFlags;
+use nix::sys::statfs::{BTRFS_SUPER_MAGIC, FsType, XFS_SUPER_MAGIC, fstatfs};
 use nix::unistd::{Whence, close, isatty, lseek, read, write};
 use std::fs::{File, Metadata, OpenOptions};
 use std::io;
@@ -17,6 +20,11 @@ const PIPE_BYTES: i32 = 1024 * 1024;
 
 /// At most this much in one write to a terminal, which may be stopped (Ctrl-S) in the middle of a larger one.
 const TERMINAL_WRITE_BYTES: usize = 4096;
+
+/// Whether two files of such a file system can share blocks, until one of them is written to.
+pub fn shares_blocks(file_system: FsType) -> bool {
+    [BTRFS_SUPER_MAGIC, XFS_SUPER_MAGIC].contains(&file_system)
+}
 
 /// A descriptor: one of the stage's own, or a standard stream, which is never closed.
 #[derive(Debug)]
@@ -193,6 +201,32 @@ impl Stream {
                 Err(error) => return Err(error.into()),
             }
         }
+    }
+
+    /// Has the system copy up to `length_bytes` of `extent` to where this file stands; how many it copied, 0 when the other
+    /// file has no more. Where the file system can, both then share the blocks, and nothing is copied: see
+    /// [`Stream::can_share_blocks`].
+    ///
+    /// # Errors
+    /// Those of `copy_file_range`.
+    pub(in crate::stage) fn copy(&self, extent: &Extent) -> io::Result<usize> {
+        let length = usize::try_from(extent.length_bytes).unwrap_or(usize::MAX);
+        let mut offset = i64::try_from(extent.offset_bytes).map_err(|_| Errno::EOVERFLOW)?;
+        loop {
+            match copy_file_range(&*extent.file, Some(&mut offset), &self.handle, None, length) {
+                Ok(count) => return Ok(count),
+                Err(Errno::EINTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Whether this file can share its blocks with another one: both on one file system, and one that does that. On any other
+    /// [`Stream::copy`] is no faster than `read` and `write`, which go on side by side.
+    pub(in crate::stage) fn can_share_blocks(&self, with: &Metadata) -> bool {
+        let is_near = |own: Metadata| own.is_file() && with.is_file() && own.dev() == with.dev();
+        metadata(&self.handle).is_ok_and(is_near)
+            && fstatfs(&self.handle).is_ok_and(|system| shares_blocks(system.filesystem_type()))
     }
 
     /// Where the next read begins, in bytes.

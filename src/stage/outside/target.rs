@@ -1,7 +1,7 @@
 //! A stream that a sink writes to, shared with the commit that will put the result in place.
 //! Knows nothing of how the stream was opened, or of what is done with it at the end.
 
-use super::stream::{Stream, reason};
+use super::stream::{Kind, Stream, reason};
 use crate::flow::{Closed, Extent, Inlet, Parcel};
 use crate::stage::contract::Context;
 
@@ -122,16 +122,20 @@ impl Target {
         Ok(())
     }
 
-    /// Has the system move a stretch of a file; where it cannot, reads it and writes it.
+    /// Has the system move a stretch of a file, or share it; where it cannot, reads it and writes it.
     fn pour_extent(&self, mut extent: Extent, context: &Context) -> anyhow::Result<()> {
         while extent.length_bytes > 0 {
-            let count = match self.stream.splice(&extent, context) {
+            let moved = match self.stream.kind() {
+                Kind::Regular => self.stream.copy(&extent),
+                _ => self.stream.splice(&extent, context),
+            };
+            let count = match moved {
                 Ok(0) => return Ok(()),
                 Ok(count) => {
                     self.took(count, context)?;
                     count
                 }
-                Err(error) if error.raw_os_error() == Some(Errno::EINVAL as i32) => {
+                Err(error) if is_not_for_these(&error) => {
                     let chunk = extent.read().map_err(|error| self.lost(error))?;
                     if chunk.is_empty() {
                         return Ok(());
@@ -185,10 +189,72 @@ impl Target {
     }
 }
 
+/// Whether it is not the bytes that the system refused, but to move them between two such files by itself: `EPERM` is what the
+/// filters of some containers say to calls that they do not know.
+fn is_not_for_these(error: &io::Error) -> bool {
+    use Errno::{EINVAL, ENOSYS, EOPNOTSUPP, EPERM, EXDEV};
+    let refusals = [EINVAL, EXDEV, EOPNOTSUPP, ENOSYS, EPERM];
+    error.raw_os_error().is_some_and(|number| refusals.contains(&Errno::from_raw(number)))
+}
+
 /// A length as the system takes it.
 ///
 /// # Errors
 /// `EFBIG` for one that no file can have.
 pub(in crate::stage) fn signed(length: u64) -> io::Result<i64> {
     i64::try_from(length).map_err(|_| Errno::EFBIG.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Target;
+    use crate::flow::{Extent, Inlet};
+    use crate::stage::outside::stream::{Handle, Stream};
+    use crate::stage::testing_ends::{Bench, bench};
+    use std::fs::File;
+    use std::io::{Read, Seek, Write};
+    use std::sync::Arc;
+
+    /// What a file holds that one byte and then the stretch were poured into.
+    fn poured(file: File, offset_bytes: u64, length_bytes: u64) -> Vec<u8> {
+        let mut into = tempfile::tempfile().unwrap();
+        let stream = Stream::new(Handle::Own(into.try_clone().unwrap())).unwrap();
+        let Bench { mut outlet, reader, context, .. } = bench(4096);
+        outlet.write_all(b"-").unwrap();
+        outlet.send_extent(Extent { file: Arc::new(file.into()), offset_bytes, length_bytes }).unwrap();
+        outlet.finish();
+        let target = Target::new(stream, "out".to_owned());
+        target.pour(&mut Inlet::new(reader), &context).unwrap();
+        let mut bytes = Vec::new();
+        into.rewind().unwrap();
+        into.read_to_end(&mut bytes).unwrap();
+        assert_eq!(target.written_bytes(), bytes.len() as u64);
+        bytes
+    }
+
+    #[test]
+    fn a_stretch_of_a_file_comes_into_another() {
+        let bytes: Vec<u8> = (0..1_500_000_u32).map(|number| (number >> 5) as u8).collect();
+        for (offset, length) in [(0, 1_500_000), (4096, 8192), (5, 1_400_001), (1_499_999, 1), (0, 0)] {
+            let mut file = tempfile::tempfile().unwrap();
+            file.write_all(&bytes).unwrap();
+            let poured = poured(file, offset as u64, length as u64);
+            assert!(poured[1..] == bytes[offset..offset + length], "{length} bytes from {offset}");
+        }
+    }
+
+    #[test]
+    fn of_a_file_that_has_become_shorter_comes_what_is_left() {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(b"0123456789").unwrap();
+        assert_eq!(poured(file, 4, 1 << 20), b"-456789");
+    }
+
+    #[test]
+    fn what_the_system_does_not_copy_is_read() {
+        // None of the files of /proc can be copied by the system.
+        let file = File::open("/proc/version").unwrap();
+        let expected = std::fs::read("/proc/version").unwrap();
+        assert_eq!(poured(file, 0, expected.len() as u64)[1..], expected);
+    }
 }

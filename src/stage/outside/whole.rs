@@ -55,7 +55,7 @@ impl WholeFile {
     /// Puts it in place.
     ///
     /// # Errors
-    /// A [`Fault`] that names it; what was there before is there then.
+    /// A [`Fault`] that names it, and says so if it is in place all the same; otherwise what was there before is there.
     pub fn commit(self) -> anyhow::Result<()> {
         let WholeFile { target, placed } = self;
         let Some(mut placed) = placed else { return target.flush_by_close() };

@@ -97,12 +97,13 @@ pub(in crate::stage) fn let_in(
             }
             continue;
         };
-        let entered = listener.accept().and_then(|wire| enter(wire, seat));
-        match entered {
+        let accepted = listener.accept();
+        if accepted.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
+            context.await_more(Some(listener.as_fd()), LOOK_INTERVAL)?;
+            continue;
+        }
+        match accepted.and_then(|wire| enter(wire, seat)) {
             Ok(()) => is_scarce = false,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                context.await_more(Some(listener.as_fd()), LOOK_INTERVAL)?;
-            }
             Err(error) if Closed::cause_of(&error).is_some() => return Err(error.into()),
             Err(error) if is_scarcity(&error) => {
                 if !std::mem::replace(&mut is_scarce, true) {

@@ -151,6 +151,7 @@ struct Output<'a> {
     name: &'a str,
     state: &'static str,
     partial_bytes: Option<u64>,
+    message: Option<&'a str>,
 }
 
 /// From bytes to bytes per second, over the stretch.
@@ -352,13 +353,14 @@ impl<'a> End<'a> {
             exit_code: failure.exit.code(),
         });
         let outputs = report.outputs.iter().map(|output| {
-            let (state, partial_bytes) = match output.state {
-                OutputState::Published => ("published", None),
-                OutputState::AsItWas => ("as_it_was", None),
-                OutputState::NotCreated => ("not_created", None),
-                OutputState::Partial(bytes) => ("partial", Some(bytes)),
+            let (state, partial_bytes, message) = match &output.state {
+                OutputState::Published => ("published", None, None),
+                OutputState::AsItWas => ("as_it_was", None, None),
+                OutputState::NotCreated => ("not_created", None, None),
+                OutputState::Changed(how) => ("changed", None, Some(how.as_str())),
+                OutputState::Partial(bytes) => ("partial", Some(*bytes), None),
             };
-            Output { name: &output.name, state, partial_bytes }
+            Output { name: &output.name, state, partial_bytes, message }
         });
         let (exit_code, signal) = match report.outcome.exit() {
             Ok(exit) => (i32::from(exit.code()), None),

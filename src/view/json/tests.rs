@@ -153,8 +153,8 @@ fn a_failure_has_its_stage_its_words_and_what_became_of_the_outputs() {
     assert_eq!(
         event["outputs"],
         json!([
-            {"name": "a", "state": "as_it_was", "partial_bytes": null},
-            {"name": "standard output", "state": "partial", "partial_bytes": 5},
+            {"name": "a", "state": "as_it_was", "partial_bytes": null, "message": null},
+            {"name": "standard output", "state": "partial", "partial_bytes": 5, "message": null},
         ])
     );
     assert_eq!(event["notes"], json!(["md5 00  a"]));

@@ -40,6 +40,10 @@ impl Shared {
     /// Gives an order, and waits a little until it is carried out.
     pub(super) fn order(&self, order: Order, is_done: impl Fn(&Control) -> bool) {
         let mut control = self.control();
+        // Who was told to end has had all the time there is.
+        if control.order == Order::End {
+            return;
+        }
         control.order = order;
         self.changed.notify_all();
         if control.is_alive {

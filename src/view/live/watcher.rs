@@ -35,8 +35,8 @@ pub(super) struct Watcher {
     turn: Turn,
     interval: Duration,
     look: Look,
-    /// Shown although somebody else may be using the terminal.
-    is_insisted_on: bool,
+    /// To be shown although somebody else may be using the terminal.
+    is_asked_for: bool,
     sample: Sample,
     canvas: Canvas,
     /// While the run is inspected.
@@ -64,7 +64,7 @@ impl Watcher {
             turn: settings.turn.clone(),
             interval: settings.interval.unwrap_or(usual).clamp(shortest, longest),
             look: settings.look,
-            is_insisted_on: settings.progress != Progress::Auto || mode == Mode::Inspector,
+            is_asked_for: settings.progress != Progress::Auto,
             sample,
             inspection: None,
             history: History::default(),
@@ -82,7 +82,7 @@ impl Watcher {
         let _farewell = Farewell(shared);
         let delay = match self.mode {
             Mode::Plain | Mode::Json => self.interval,
-            _ if self.is_insisted_on => Duration::ZERO,
+            _ if self.is_insisted_on() => Duration::ZERO,
             _ => DELAY,
         };
         let mut due = Instant::now() + delay;
@@ -162,7 +162,6 @@ impl Watcher {
             self.give_the_screen_back();
             self.inspection = None;
             (self.mode, self.interval) = (Mode::Picture, PICTURE_INTERVAL);
-            self.is_insisted_on = false;
             return;
         }
         screen.draw(&inspector.lines(now, frame, size, self.look));
@@ -174,8 +173,12 @@ impl Watcher {
         }
     }
 
+    fn is_insisted_on(&self) -> bool {
+        self.is_asked_for || self.inspection.is_some()
+    }
+
     fn is_welcome(&self) -> bool {
-        self.terminal.is_ours() && (self.is_insisted_on || self.terminal.is_cooked())
+        self.terminal.is_ours() && (self.is_insisted_on() || self.terminal.is_cooked())
     }
 
     fn take_down(&mut self) {

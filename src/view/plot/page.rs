@@ -3,12 +3,12 @@
 
 use super::picture::{moved, towards};
 use super::svg::escaped;
-use crate::engine::{OutputState, Report};
+use crate::engine::Report;
 use crate::flow::{Episodes, Reading};
 use crate::units;
 use crate::verdict::{Verdict, subject};
+use crate::view::failure::became;
 use crate::view::headline::{chain, headline};
-use crate::view::report::partial;
 use std::time::Duration;
 
 const STYLE: &str = include_str!("page.css");
@@ -81,11 +81,6 @@ fn table(heads: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
 /// What failed, what became of the outputs, and what stages had to tell.
 fn told(report: &Report) -> Vec<String> {
     let failures = report.failures.iter().map(|failure| failure.message.clone());
-    let outputs = report.outputs.iter().map(|output| match output.state {
-        OutputState::Published => format!("{} is complete and in place", output.name),
-        OutputState::AsItWas => format!("{} is as it was", output.name),
-        OutputState::NotCreated => format!("{} was not created", output.name),
-        OutputState::Partial(bytes) => partial(&output.name, bytes),
-    });
+    let outputs = report.outputs.iter().map(became);
     failures.chain(outputs).chain(report.notes.iter().cloned()).collect()
 }
