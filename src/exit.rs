@@ -6,7 +6,7 @@ use std::process::ExitCode;
 /// How a run of `weir` ended, as the caller's shell sees it.
 ///
 /// A signal has no entry: after the clean-up it is raised again, so that the parent sees a death by that signal (a shell shows
-/// 130 for INT, 143 for TERM, 129 for HUP, 141 for a closed stdout).
+/// 130 for INT, 143 for TERM, 129 for HUP, 131 for QUIT, 141 for a closed stdout).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Exit {

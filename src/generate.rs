@@ -79,8 +79,8 @@ const FILES: &[&str] = &[
 ];
 
 const SIGNALS: &[&str] = &[
-    "After INT, TERM or HUP the run is given up, temporary files are removed, and the signal is raised again, so that the caller sees it: a shell \
-     shows 130, 143 or 129. A reader of standard output that goes away ends the run quietly, with the outputs in place, and the process ends as by PIPE (141).",
+    "After INT, TERM, HUP or QUIT the run is given up, temporary files are removed, and the signal is raised again, so that the caller sees it: a shell \
+     shows 130, 143, 129 or 131. A reader of standard output that goes away ends the run quietly, with the outputs in place, and the process ends as by PIPE (141).",
 ];
 
 fn man() -> io::Result<Vec<u8>> {

@@ -3,6 +3,7 @@
 
 use super::Refusal;
 use super::arguments::{Parsed, Written, parse};
+use super::elsewhere::{Instead, instead_of};
 use crate::diagnostic::{Mistake, printable, suggest};
 use crate::lang::{Argument, Call, Chain, Group, Span, Word, quote};
 use crate::stage::{Entry, Groups, Peer, Role, Stage};
@@ -356,6 +357,19 @@ impl Checker {
         let mistake =
             Mistake::error(word.span.clone(), format!("unknown stage `{}`", printable(word.bytes())))
                 .label("no such stage");
+        let is_there = |typed: &str| {
+            let stage = typed.split(' ').next();
+            self.table.iter().any(|entry| Some(entry.name) == stage)
+        };
+        match instead_of(&name) {
+            Some(Instead::Stage(stage)) if is_there(stage) => {
+                return mistake.help(format!("here that is `{stage}`; `weir '{stage} --help'` tells more"));
+            }
+            Some(Instead::Program(typed)) if is_there(typed) => {
+                return mistake.help("`exec` runs programs").patch(word.span.clone(), typed);
+            }
+            _ => {}
+        }
         match suggest(&name, self.table.iter().map(|entry| entry.name)) {
             Some(meant) => mistake.help(format!("did you mean `{meant}`?")).patch(word.span.clone(), meant),
             None => mistake.help("`weir --stages` lists them all"),

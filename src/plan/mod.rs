@@ -9,6 +9,7 @@ mod check;
 mod claims;
 mod destination;
 mod dry_run;
+mod elsewhere;
 mod facts;
 mod layout;
 mod preflight;

@@ -3,7 +3,7 @@
 
 use crate::cli::Cli;
 use crate::diagnostic::printable;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -36,7 +36,19 @@ pub(super) fn read(arguments: &Cli) -> Result<(Vec<u8>, Operands), String> {
         Some(_) if !given.is_empty() => {
             Err("operands come from `--files0-from` or the command line, not both".to_owned())
         }
-        Some(path) => Ok((text, Operands::Listed(split(contents(path)?)))),
+        Some(path) => {
+            let list = contents(path)?;
+            if is_of_lines(&list) {
+                let name = match path.as_os_str().as_bytes() {
+                    b"-" => "standard input".to_owned(),
+                    path => printable(path),
+                };
+                return Err(format!(
+                    "{name}: has no NUL in it: `find … -print0` lists names as they are read here"
+                ));
+            }
+            Ok((text, Operands::Listed(split(list))))
+        }
     }
 }
 
@@ -57,6 +69,11 @@ fn contents(path: &Path) -> Result<Vec<u8>, String> {
         let cause = nix::errno::Errno::from_raw(error.raw_os_error().unwrap_or(0)).desc().to_lowercase();
         format!("{}: {cause}", printable(path.as_os_str().as_bytes()))
     })
+}
+
+/// Whether a list has lines where NULs should be. A single name may have a line feed in it, and then there is such a file.
+fn is_of_lines(list: &[u8]) -> bool {
+    !list.contains(&0) && list.contains(&b'\n') && !Path::new(OsStr::from_bytes(list)).exists()
 }
 
 /// The items of a NUL-separated list; a NUL at its end closes the last item and begins none.

@@ -1,11 +1,13 @@
 //! `tail`: the last lines, or the last bytes, once the input has ended.
 //! Knows nothing of what a line holds.
 
+use super::amount::Amount;
 use super::contract::{Body, Entry, Example, Opening, Role, Stage};
 use super::fault::Fault;
-use super::quantity::{Quantity, Wanted};
-use crate::flow::Inlet;
+use super::quantity::Wanted;
+use crate::flow::{Inlet, Outlet};
 use std::collections::VecDeque;
+use std::fmt;
 use std::io::Write;
 
 /// What is held at the most: until the input ends, any of it may belong to the last lines.
@@ -15,38 +17,137 @@ const HELD_BYTES_MAX: usize = 64 * 1024 * 1024;
 ///
 /// What they are is known when the input has ended; nothing comes out before. A line ends with a newline; a last line
 /// without one counts. At most 64 MiB are held: lines or bytes beyond that are refused (exit 3).
+///
+/// With `+`, as in `-n +2`, everything from that line or byte on, as it comes: the first has the number 1.
 #[derive(Debug, clap::Parser)]
 pub(super) struct Tail {
-    #[command(flatten)]
-    quantity: Quantity,
+    /// How many lines, or from which on
+    #[arg(short = 'n', long, value_name = "[+]LINES", default_value = "10", value_parser = Part::of_lines)]
+    #[arg(conflicts_with = "bytes")]
+    lines: Part<u64>,
+
+    /// How many bytes, or from which on, in place of lines
+    #[arg(short = 'c', long, value_name = "[+]SIZE", value_parser = Part::of_bytes)]
+    bytes: Option<Part<Amount>>,
+}
+
+/// Which part of a stream.
+#[derive(Debug, Clone)]
+enum Part<T> {
+    /// So much at its end.
+    Last(T),
+    /// What comes from there on.
+    From(T),
+}
+
+impl<T> Part<T> {
+    fn parsed<E>(text: &str, parse: impl Fn(&str) -> Result<T, E>) -> Result<Part<T>, E> {
+        match text.strip_prefix('+') {
+            Some(text) => parse(text).map(Part::From),
+            None => parse(text).map(Part::Last),
+        }
+    }
+}
+
+impl Part<u64> {
+    fn of_lines(text: &str) -> Result<Part<u64>, String> {
+        Part::parsed(text, |digits| match digits.parse() {
+            Ok(number) if !digits.starts_with('+') => Ok(number),
+            _ => {
+                Err("expected a number of lines, such as `20`, or `+2` for all from the second on".to_owned())
+            }
+        })
+    }
+}
+
+impl Part<Amount> {
+    fn of_bytes(text: &str) -> Result<Part<Amount>, String> {
+        Part::parsed(text, Amount::size)
+    }
+}
+
+impl<T: fmt::Display> fmt::Display for Part<T> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Part::Last(much) => write!(formatter, "{much}"),
+            Part::From(place) => write!(formatter, "+{place}"),
+        }
+    }
+}
+
+impl Tail {
+    fn part(&self) -> Part<Wanted> {
+        match (&self.bytes, &self.lines) {
+            (Some(Part::Last(size)), _) => Part::Last(Wanted::Bytes(size.bytes)),
+            (Some(Part::From(place)), _) => Part::From(Wanted::Bytes(place.bytes)),
+            (None, Part::Last(count)) => Part::Last(Wanted::Lines(*count)),
+            (None, Part::From(number)) => Part::From(Wanted::Lines(*number)),
+        }
+    }
 }
 
 pub(super) const ENTRY: Entry = Entry {
     examples: &[
         Example { chain: "tail -n 2", input: b"one\ntwo\nthree\n", output: b"two\nthree\n" },
         Example { chain: "tail -c 4", input: b"one\ntwo\n", output: b"two\n" },
+        Example { chain: "tail -n +2", input: b"name\none\ntwo\n", output: b"one\ntwo\n" },
     ],
     ..Entry::of::<Tail>("tail", Role::Filter)
 };
 
 impl Stage for Tail {
     fn label(&self) -> String {
-        self.quantity.label()
+        match &self.bytes {
+            Some(bytes) => format!("-c {bytes}"),
+            None => format!("-n {}", self.lines),
+        }
     }
 
     fn size_after(&self, input: Option<u64>) -> Option<u64> {
-        self.quantity.of(input)
+        match self.part() {
+            Part::Last(Wanted::Bytes(count)) => Some(input?.min(count)),
+            Part::From(Wanted::Bytes(place)) => Some(input?.saturating_sub(place.saturating_sub(1))),
+            Part::Last(Wanted::Lines(_)) | Part::From(Wanted::Lines(_)) => None,
+        }
     }
 
     fn open(self: Box<Self>, _opening: &mut Opening<'_>) -> anyhow::Result<Body> {
-        let wanted = self.quantity.wanted();
+        let part = self.part();
         Ok(Body::filter(move |inlet, outlet, _context| {
+            let wanted = match part {
+                Part::From(place) => return pass_from(place, inlet, outlet),
+                Part::Last(wanted) => wanted,
+            };
             let held = hold(inlet, wanted)?;
             let (front, back) = held.bytes.as_slices();
             outlet.write_all(front)?;
             Ok(outlet.write_all(back)?)
         }))
     }
+}
+
+/// Passes on what comes, from the line or byte at `place` on.
+fn pass_from(place: Wanted, inlet: &mut Inlet, outlet: &mut Outlet) -> anyhow::Result<()> {
+    let (Wanted::Lines(number) | Wanted::Bytes(number)) = place;
+    let mut left = number.saturating_sub(1);
+    while let Some(mut chunk) = inlet.next_chunk()? {
+        if left > 0 {
+            let skipped = match place {
+                Wanted::Bytes(_) => usize::try_from(left).unwrap_or(usize::MAX).min(chunk.len()),
+                Wanted::Lines(_) => match end_of_line(&chunk, left) {
+                    Ok(length) => length,
+                    Err(_) => chunk.len(),
+                },
+            };
+            left = match place {
+                Wanted::Bytes(_) => left - skipped as u64,
+                Wanted::Lines(_) => left - newlines(&chunk[..skipped]),
+            };
+            chunk.advance(skipped);
+        }
+        outlet.send(chunk)?;
+    }
+    Ok(())
 }
 
 /// The end of the input. Of nothing at all the end need not be waited for.
@@ -185,6 +286,24 @@ mod tests {
         for count in 1..=TEXT.len() + 1 {
             let start = TEXT.len().saturating_sub(count);
             assert_gives(&format!("tail -c {count}"), TEXT, &TEXT[start..]);
+        }
+    }
+
+    #[test]
+    fn from_a_line_or_a_byte_on_everything_is_passed_however_it_comes() {
+        for (number, start) in
+            [(0, 0), (1, 0), (2, 4), (3, 8), (4, 9), (5, 14), (6, TEXT.len()), (u64::MAX, TEXT.len())]
+        {
+            assert_gives(&format!("tail -n +{number}"), TEXT, &TEXT[start..]);
+        }
+        for number in 0..=TEXT.len() + 2 {
+            let start = number.saturating_sub(1).min(TEXT.len());
+            assert_gives(&format!("tail -c +{number}"), TEXT, &TEXT[start..]);
+        }
+        assert_eq!(stage("tail -n +2").unwrap().label(), "-n +2");
+        assert_eq!(stage("tail -c +1K").unwrap().size_after(Some(2000)), Some(977));
+        for call in ["tail -n ++2", "tail -n +", "tail -n -2", "tail -c ++2", "tail -n x"] {
+            assert!(stage(call).is_err(), "{call}");
         }
     }
 

@@ -19,7 +19,7 @@ pub(super) struct Tee {
     #[arg(value_name = "PATH")]
     paths: Vec<PathArgument>,
 
-    /// When a branch fails, finish the others all the same, and exit with 1
+    /// When a branch fails while it runs, finish the others all the same, and exit with 1
     #[arg(long)]
     keep_going: bool,
 }
@@ -30,7 +30,7 @@ pub(super) struct Tee {
 /// pace for all. A branch that has enough (`head`) is done, and the others go on.
 #[derive(Debug, clap::Parser)]
 pub(super) struct Branch {
-    /// When a branch fails, finish the others all the same, and exit with 1
+    /// When a branch fails while it runs, finish the others all the same, and exit with 1
     #[arg(long)]
     keep_going: bool,
 }

@@ -21,11 +21,13 @@ const NEW_MODE: u32 = 0o666;
 ///
 /// The bytes go to a temporary file in the same directory, `.NAME.weir-XXXXXX`, which only its owner may read. When
 /// every stage has ended well it takes the place of PATH; otherwise PATH stays as it was. The new file has the
-/// mode and the owner of the one it replaces, without setuid and setgid; access control lists and extended
-/// attributes are not carried over. What comes straight from a file (`read A | write B`) shares its blocks, where the file
-/// system can do that (Btrfs, XFS): then it takes neither time nor room. With `--preserve` it has those of the one file that the chain reads, times included.
-/// Symbolic links are followed. FIFOs, character devices and /dev/fd/N are written
-/// directly, and the options for files mean nothing to them.
+/// mode and, where permitted, the owner of the one it replaces, without setuid and setgid; access control lists and
+/// extended attributes are not carried over. With `--preserve` it has those of the one file that the chain reads, times
+/// included. Symbolic links are followed. FIFOs, character devices and /dev/fd/N are written directly, and the options
+/// for files mean nothing to them.
+///
+/// What comes straight from a file, as in `read A | write B`, shares its blocks where the file system can do that
+/// (Btrfs, XFS): then it takes neither time nor room.
 #[derive(Debug, clap::Parser)]
 pub(super) struct Write {
     /// The file; `-` is standard output

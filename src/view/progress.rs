@@ -16,8 +16,9 @@ const BAR_COLUMNS: [usize; 4] = [30, 20, 10, 0];
 /// How far a run is.
 pub(super) struct Progress {
     pub(super) taken_bytes: u64,
-    /// 0 to 1.
+    /// Of what has come to the end of the chain, 0 to 1.
     pub(super) done: Option<f64>,
+    /// Of the same.
     pub(super) bytes_per_second: f64,
     pub(super) left: Left,
 }
@@ -34,21 +35,23 @@ impl Progress {
         let taken_bytes = now.taken_bytes();
         let rate =
             |bytes: u64, nanos: u64| if nanos == 0 { 0.0 } else { bytes as f64 / (nanos as f64 / 1e9) };
-        let whole_rate = rate(taken_bytes, now.elapsed_nanos());
+        let through_bytes = through_bytes(now);
+        let whole_rate = rate(through_bytes, now.elapsed_nanos());
         let bytes_per_second = recent.map_or(whole_rate, |recent| {
             rate(
-                taken_bytes.saturating_sub(recent.taken_bytes()),
+                through_bytes.saturating_sub(self::through_bytes(recent)),
                 now.at_nanos.saturating_sub(recent.at_nanos),
             )
         });
         let Some(total) = now.total_bytes() else {
             return Progress { taken_bytes, done: None, bytes_per_second, left: Left::Unknown };
         };
-        let done = if taken_bytes >= total { 1.0 } else { taken_bytes as f64 / total as f64 };
+        let done = if through_bytes >= total { 1.0 } else { through_bytes as f64 / total as f64 };
         // The present rate alone makes the forecast jump, the average alone makes it late.
-        let seconds = total.saturating_sub(taken_bytes) as f64 / f64::midpoint(bytes_per_second, whole_rate);
+        let seconds =
+            total.saturating_sub(through_bytes) as f64 / f64::midpoint(bytes_per_second, whole_rate);
         let left = match seconds {
-            _ if taken_bytes >= total => Left::Finishing,
+            _ if through_bytes >= total => Left::Finishing,
             s if s.is_finite() && s <= LEFT_SECONDS_MAX && bytes_per_second > 0.0 => {
                 Left::Time(Duration::from_secs_f64(s))
             }
@@ -64,6 +67,21 @@ impl Progress {
             Left::Finishing => Some("finishing".to_string()),
         }
     }
+}
+
+/// How much of what was taken has come to the end of the chain, and of its branches: of the rest each link holds a part.
+fn through_bytes(now: &Reading) -> u64 {
+    let mut parts = vec![1.0; now.stages.len()];
+    for (link, reading) in now.scheme.links.iter().zip(&now.links) {
+        let held =
+            if reading.bytes_in == 0 { 0.0 } else { reading.fill_bytes as f64 / reading.bytes_in as f64 };
+        // A stage is read behind the one that writes for it.
+        if let (Some(before), Some(part)) = (parts.get(link.from).copied(), parts.get_mut(link.to)) {
+            *part = before * (1.0 - held);
+        }
+    }
+    let least = parts.into_iter().fold(1.0, f64::min);
+    (now.taken_bytes() as f64 * least) as u64
 }
 
 /// The line below the stages: `━━━╸──  62%   412 MiB/s   8 s left`, or the elapsed time and the rate.

@@ -191,6 +191,20 @@ nothing has moved yet: read fifo is waiting for somebody to open the other end";
 }
 
 #[test]
+fn what_links_still_hold_is_not_done() {
+    let mut reading = usual();
+    let total_bytes = reading.taken_bytes();
+    alter(&mut reading, |scheme| scheme.total_bytes = Some(total_bytes));
+    assert!(shown(&reading, 80, 24, UNICODE).contains("━ 100%"), "{}", shown(&reading, 80, 24, UNICODE));
+    // Three quarters have passed the first link, and four fifths of that the second.
+    for (link, part) in [(0, 4), (1, 5)] {
+        reading.links[link].fill_bytes = reading.links[link].bytes_in / part;
+    }
+    let shows = shown(&reading, 80, 24, UNICODE);
+    assert!(shows.contains(" 60%") && shows.contains("left") && !shows.contains("finishing"), "{shows}");
+}
+
+#[test]
 fn progress_stays_within_its_bounds() {
     let mut reading = usual();
     alter(&mut reading, |scheme| scheme.total_bytes = Some(1));
