@@ -32,6 +32,8 @@ pub struct StageInfo {
     pub outputs: Vec<usize>,
     /// For the outward row of a duplex: the row that brings back what its peer gives.
     pub returns: Option<usize>,
+    /// It gives as many bytes as it takes; what it has given less are on their way through it.
+    pub keeps_size: bool,
     /// What people should know of its output.
     pub caveat: Option<&'static str>,
     /// What to try when this stage computes all the time: `gzip -1`, `zstd`.

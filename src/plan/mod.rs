@@ -145,6 +145,8 @@ pub enum Refusal {
 const BUFFER_BYTES: usize = 2 * 1024 * 1024;
 /// The same for each of the runs of a server.
 const CONNECTION_BUFFER_BYTES: usize = 256 * 1024;
+/// A size like any other, and larger than any limit.
+const ANY_BYTES: u64 = 1 << 60;
 /// A link holds at least this many chunks, so that both its ends can work at once.
 const CHUNKS_PER_LINK: usize = 4;
 
@@ -211,6 +213,7 @@ impl Plan {
             input: planned.input,
             outputs: planned.outputs.clone(),
             returns: planned.returns,
+            keeps_size: planned.stage.size_after(Some(ANY_BYTES)) == Some(ANY_BYTES),
             caveat: planned.stage.caveat(),
             advice: planned.stage.advice(),
         });

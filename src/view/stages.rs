@@ -156,7 +156,8 @@ fn stage_row(frame: &Frame<'_>, stage: usize, look: Look) -> StageRow {
     let ratio = more / less;
     // A header that went ahead of the first block says nothing of the ratio.
     let is_telling = less >= RATIO_BYTES_MIN || (less > 0.0 && now.stages[stage].ended_nanos != 0);
-    let changes = info.input.is_some() && !info.outputs.is_empty() && is_telling && ratio >= RATIO_MIN;
+    let is_between = info.input.is_some() && !info.outputs.is_empty();
+    let changes = is_between && !info.keeps_size && is_telling && ratio >= RATIO_MIN;
     let (bytes, rate) = if changes {
         let both = format!("{} {} {}", units::size(taken), glyphs.arrow, units::size(given));
         let ratio = if ratio < 99.95 { format!("{ratio:.1}") } else { units::count(ratio.round() as u64) };

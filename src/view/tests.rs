@@ -191,6 +191,16 @@ nothing has moved yet: read fifo is waiting for somebody to open the other end";
 }
 
 #[test]
+fn a_stage_that_keeps_the_size_has_no_ratio() {
+    let mut reading = usual();
+    assert!(shown(&reading, 80, 24, UNICODE).contains("×  "), "{}", shown(&reading, 80, 24, UNICODE));
+    alter(&mut reading, |scheme| scheme.stages[1].keeps_size = true);
+    let shows = shown(&reading, 80, 24, UNICODE);
+    let row = shows.lines().find(|line| line.starts_with("gzip")).expect("its row");
+    assert!(!row.contains('→') && !row.contains('×'), "{row}");
+}
+
+#[test]
 fn what_links_still_hold_is_not_done() {
     let mut reading = usual();
     let total_bytes = reading.taken_bytes();
