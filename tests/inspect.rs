@@ -31,6 +31,10 @@ fn a_paused_run_moves_nothing_until_it_is_resumed() {
     tty.type_in(" jjjj+++++");
     tty.until_text("[0]");
     assert!(tty.seen.contains("set to 100 MiB/s"));
+    // What is said of the run is of what was set, not of what was typed.
+    let row = |line: &&str| line.starts_with("throttle ");
+    let shows = tty.shows();
+    assert!(shows.lines().find(row).is_some_and(|row| row.contains("100 MiB/s")), "{shows}");
     assert_eq!(world.bytes("out").len(), 40 << 20);
 }
 

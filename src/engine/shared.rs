@@ -4,6 +4,7 @@
 use super::server::Guests;
 use crate::flow::{Alarm, Clock, Link, Reading, Scheme, StageGauge};
 use crate::stage::Knob;
+use crate::units;
 use std::sync::{Arc, Mutex, OnceLock};
 
 /// A run as its threads and its watchers see it.
@@ -33,10 +34,21 @@ impl Shared {
             links: self.links.iter().map(|link| link.gauge().reading()).collect(),
             server: self.server.as_ref().map(|server| server.reading()),
             batch: None,
-            scheme: Arc::clone(&self.scheme),
+            scheme: self.scheme_now(),
             // Last: what was counted meanwhile began before it.
             at_nanos: self.clock.now_nanos(),
         }
+    }
+
+    /// The scheme, with what has been turned in place of what was typed.
+    fn scheme_now(&self) -> Arc<Scheme> {
+        let mut scheme = Arc::clone(&self.scheme);
+        for (stage, knob) in self.knobs.iter().enumerate() {
+            if let Some(value) = knob.get().and_then(|knob| knob.turned()) {
+                Arc::make_mut(&mut scheme).stages[stage].label = units::rate(value as f64);
+            }
+        }
+        scheme
     }
 
     /// Gives everything up.

@@ -16,6 +16,7 @@ use crate::plan::Plan;
 use crate::stage::{
     Body, Calls, Context, GivenEnds, Interrupts, Opening, Registered, Role, Stage, Template, Touch,
 };
+use nix::errno::Errno;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -231,7 +232,12 @@ fn unopened(
 }
 
 fn unwired(scheme: &Arc<Scheme>, error: io::Error) -> Report {
-    let failure = thread::failure(None, &anyhow::Error::from(error).context("cannot set up the links"));
+    let is_out_of_files = error.raw_os_error() == Some(Errno::EMFILE as i32);
+    let mut failure = thread::failure(None, &anyhow::Error::from(error).context("cannot set up the links"));
+    if is_out_of_files {
+        let help = "`ulimit -n` allows this process no more open files: have fewer runs at once, or raise it";
+        failure.help = Some(help.to_owned());
+    }
     let reading = Reading::before(Arc::clone(scheme));
     Report {
         outcome: Outcome::Failed(failure.exit),

@@ -47,7 +47,8 @@ pub(super) const NAMES: &[(&str, &str)] = &[
     ("elapsed_nanos, stretch_nanos", "Since the run began; what rates are about."),
     (
         "taken_bytes, total_bytes, percent, left_nanos, bytes_per_second",
-        "How far the run is in its input, of how much, and how long it will take, as far as that is known; at what rate.",
+        "How much of the input was taken, of how much; how far the run is, how long it will take, as far as that is known, and at what \
+         rate: what links still hold of what was taken is not done.",
     ),
     (
         "stages",

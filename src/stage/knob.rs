@@ -5,21 +5,29 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// See the module. In bytes per second.
 #[derive(Debug)]
-pub struct Knob(AtomicU64);
+pub struct Knob {
+    first: u64,
+    now: AtomicU64,
+}
 
 impl Knob {
     /// Set to `value`.
     pub fn new(value: u64) -> Self {
-        Knob(AtomicU64::new(value))
+        Knob { first: value, now: AtomicU64::new(value) }
     }
 
     /// What it is set to.
     pub fn value(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
+        self.now.load(Ordering::Relaxed)
+    }
+
+    /// What it is set to, if that is another value than the first.
+    pub fn turned(&self) -> Option<u64> {
+        Some(self.value()).filter(|&value| value != self.first)
     }
 
     /// Sets it; never to less than 1.
     pub fn set(&self, value: u64) {
-        self.0.store(value.max(1), Ordering::Relaxed);
+        self.now.store(value.max(1), Ordering::Relaxed);
     }
 }
