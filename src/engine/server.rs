@@ -2,7 +2,7 @@
 //! Knows nothing of sockets; what a connection is, the server stage knows.
 
 use super::orders::Master;
-use super::report::{Outcome, Report};
+use super::report::{Outcome, OutputState, Report};
 use super::roster::{Roster, busiest, readings};
 use super::run::Notice;
 use super::start::{Settings, begin};
@@ -119,7 +119,11 @@ fn outcome(report: &Report, places: &[String]) -> Served {
                 Some(stage) => format!("{}: {}", places[stage], failure.message),
                 None => failure.message.clone(),
             });
-            Served::Failed(told.unwrap_or_else(|| "failed".to_owned()))
+            let changed = report.outputs.iter().filter_map(|output| match &output.state {
+                OutputState::Changed(how) => Some(format!("; {} is not as it was: {how}", output.name)),
+                _ => None,
+            });
+            Served::Failed(told.unwrap_or_else(|| "failed".to_owned()) + &changed.collect::<String>())
         }
     }
 }

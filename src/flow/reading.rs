@@ -34,6 +34,8 @@ pub struct StageInfo {
     pub returns: Option<usize>,
     /// It gives as many bytes as it takes; what it has given less are on their way through it.
     pub keeps_size: bool,
+    /// It gives nothing before it has taken all.
+    pub holds_back: bool,
     /// What people should know of its output.
     pub caveat: Option<&'static str>,
     /// What to try when this stage computes all the time: `gzip -1`, `zstd`.

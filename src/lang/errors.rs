@@ -223,12 +223,6 @@ pub(super) fn maybe_unquoted_chain(mistake: Mistake, meant: &[u8]) -> Mistake {
     mistake.help(format!("if it is part of the chain, quote the whole: weir {meant}"))
 }
 
-/// The chain `gunzip` and the operand `f`: `weir gunzip f`.
-pub(super) fn maybe_to_be_read(mistake: Mistake, stage: &[u8]) -> Mistake {
-    let meant = shell_quote(&format!("read {{}} | {}", String::from_utf8_lossy(stage)));
-    mistake.help(format!("if it is a file to be read, read it first: weir {meant} -- FILE"))
-}
-
 /// The chain `read {1} | write {2}` and three operands.
 pub(super) fn uneven_operands(word: Span, taken: usize, given: usize) -> Mistake {
     let (fewer, more) = (given / taken * taken, given.next_multiple_of(taken));

@@ -135,8 +135,7 @@ fn without_place(chain: &Chain, first: &OsStr, operands: &[OsString]) -> Mistake
     if operands.iter().any(|operand| operand == "|") {
         return errors::unquoted_chain(span, &meant);
     }
-    let mistake = errors::maybe_unquoted_chain(mistake, &meant);
-    if name.bytes() == b"read" { mistake } else { errors::maybe_to_be_read(mistake, &quote(&name.bytes())) }
+    errors::maybe_unquoted_chain(mistake, &meant)
 }
 
 fn fill_chain(chain: &Chain, operands: &[OsString]) -> Chain {

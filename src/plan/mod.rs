@@ -214,6 +214,7 @@ impl Plan {
             outputs: planned.outputs.clone(),
             returns: planned.returns,
             keeps_size: planned.stage.size_after(Some(ANY_BYTES)) == Some(ANY_BYTES),
+            holds_back: planned.stage.holds_back(),
             caveat: planned.stage.caveat(),
             advice: planned.stage.advice(),
         });

@@ -193,7 +193,8 @@ impl<'a> Flight<'a> {
             }
             Err(error) => {
                 // It may be there by the time the run begins.
-                self.inputs.extend(Target::of(path).ok().map(|target| target.identity));
+                let missing = Target::of(path).ok().filter(|_| self.is_source(stage));
+                self.inputs.extend(missing.map(|target| target.identity));
                 return self.problem(stage, Exit::Failed, format!("{name}: {}", cause(&error)), None);
             }
         };
@@ -204,12 +205,17 @@ impl<'a> Flight<'a> {
         if let Err(error) = may(path, AccessFlags::R_OK) {
             return self.problem(stage, Exit::Failed, format!("{name}: {}", cause(&error.into())), None);
         }
-        if self.plan.stages[stage].input.is_none() && self.plan.stages[stage].parent.is_none() {
+        if self.is_source(stage) {
             if let Err(unfit) = source::look(self.plan, path, &metadata) {
                 return self.problem(stage, unfit.exit, format!("{name}: {}", unfit.what), unfit.help);
             }
             self.inputs.push(Identity::of(&metadata));
         }
+    }
+
+    /// Whether what it reads goes through the chain.
+    fn is_source(&self, stage: usize) -> bool {
+        self.plan.stages[stage].input.is_none() && self.plan.stages[stage].parent.is_none()
     }
 
     fn stdout(&mut self, stage: usize, forced: bool) {
@@ -283,7 +289,8 @@ impl<'a> Flight<'a> {
     /// Whether `stage` is given a file whose blocks it can share in `directory`.
     fn shares_blocks(&self, stage: usize, directory: &Path, metadata: &Metadata) -> bool {
         let is_one_file = |writer: usize| {
-            matches!(&self.plan.stages[writer].stage.touches()[..], [Touch::Read(_)])
+            self.plan.stages[writer].input.is_none()
+                && matches!(&self.plan.stages[writer].stage.touches()[..], [Touch::Read(_)])
                 && matches!(&self.inputs[..], [Identity::File(device, _)] if *device == metadata.dev())
         };
         self.plan.writer_of(stage).is_some_and(is_one_file)

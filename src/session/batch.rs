@@ -93,14 +93,17 @@ impl Session {
         for index in 0..batch.len() {
             let turn = Turn::new(index + 1, batch.len(), batch.operands(index));
             // Signals are a run's to hear: those that came while there was none are heard here.
-            let ending = match (process.ended_by(), self.prepare(&batch.chain(index))) {
-                (Some(signal), _) => Ending::Signal(signal),
-                (None, Err(unready)) => self.unready(&unready, &turn),
-                (None, Ok(ready)) if self.arguments.dry_run => {
+            if let Some(signal) = process.ended_by() {
+                self.show.batch_cancelled(batch.len(), index - failed, failed, signal, "");
+                return Ending::Signal(signal);
+            }
+            let ending = match self.prepare(&batch.chain(index)) {
+                Err(unready) => self.unready(&unready, &turn),
+                Ok(ready) if self.arguments.dry_run => {
                     let text = dry_run(&ready.plan, &ready.facts);
                     write_out(format!("{}{text}\n", self.heading(batch, index)).as_bytes())
                 }
-                (None, Ok(ready)) => self.go(ready, process, turn, records),
+                Ok(ready) => self.go(ready, process, turn, records),
             };
             match ending {
                 Ending::Exit(Exit::Done) => {}

@@ -90,7 +90,8 @@ impl Shown {
         if self.arguments.is_json { tell(&json::notice(text)) } else { tell(text) }
     }
 
-    /// A status line, in the middle of a run. Said by the thread that hears signals, so nobody is waited for.
+    /// A status line, in the middle of a run. Said by the thread that hears signals, so whoever does not
+    /// listen is not waited for.
     pub(super) fn status(&self, turn: &Turn, reading: &Reading, live: &Live) {
         live.suspend();
         tell_in_passing(&match self.arguments.is_json {

@@ -27,7 +27,7 @@ const NEW_MODE: u32 = 0o666;
 /// for files mean nothing to them.
 ///
 /// What comes straight from a file, as in `read A | write B`, shares its blocks where the file system can do that
-/// (Btrfs, XFS): then it takes neither time nor room.
+/// (XFS with reflinks, a subvolume of Btrfs): then it takes neither time nor room.
 #[derive(Debug, clap::Parser)]
 pub(super) struct Write {
     /// The file; `-` is standard output

@@ -69,14 +69,24 @@ impl Progress {
     }
 }
 
-/// How much of what was taken has come to the end of the chain, and of its branches: of the rest each link holds a part.
+/// How much of what was taken has come to the end of the chain, and of its branches: of the rest each link holds a part. Behind
+/// a stage that makes more or less of what it takes, or nothing for long, a link says nothing of that.
 fn through_bytes(now: &Reading) -> u64 {
+    let scheme = &now.scheme;
     let mut parts = vec![1.0; now.stages.len()];
-    for (link, reading) in now.scheme.links.iter().zip(&now.links) {
-        let held =
-            if reading.bytes_in == 0 { 0.0 } else { reading.fill_bytes as f64 / reading.bytes_in as f64 };
+    for (link, reading) in scheme.links.iter().zip(&now.links) {
+        let (Some(from), Some(&before)) = (scheme.stages.get(link.from), parts.get(link.from)) else {
+            continue;
+        };
+        let is_source = from.input.is_none() && scheme.outward_of(link.from).is_none();
+        let is_telling = is_source || (from.keeps_size && !from.holds_back);
+        let held = if is_telling && reading.bytes_in > 0 {
+            reading.fill_bytes as f64 / reading.bytes_in as f64
+        } else {
+            0.0
+        };
         // A stage is read behind the one that writes for it.
-        if let (Some(before), Some(part)) = (parts.get(link.from).copied(), parts.get_mut(link.to)) {
+        if let Some(part) = parts.get_mut(link.to) {
             *part = before * (1.0 - held);
         }
     }

@@ -206,12 +206,15 @@ fn what_links_still_hold_is_not_done() {
     let total_bytes = reading.taken_bytes();
     alter(&mut reading, |scheme| scheme.total_bytes = Some(total_bytes));
     assert!(shown(&reading, 80, 24, UNICODE).contains("━ 100%"), "{}", shown(&reading, 80, 24, UNICODE));
-    // Three quarters have passed the first link, and four fifths of that the second.
+    // Three quarters have passed the first link, and four fifths of that the second, if its bytes are what was taken.
+    alter(&mut reading, |scheme| scheme.stages[1].keeps_size = true);
     for (link, part) in [(0, 4), (1, 5)] {
         reading.links[link].fill_bytes = reading.links[link].bytes_in / part;
     }
     let shows = shown(&reading, 80, 24, UNICODE);
     assert!(shows.contains(" 60%") && shows.contains("left") && !shows.contains("finishing"), "{shows}");
+    alter(&mut reading, |scheme| scheme.stages[1].holds_back = true);
+    assert!(shown(&reading, 80, 24, UNICODE).contains(" 75%"));
 }
 
 #[test]

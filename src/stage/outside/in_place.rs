@@ -14,7 +14,7 @@ use nix::unistd::ftruncate;
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -51,6 +51,10 @@ pub(in crate::stage) struct FileInPlace {
     old_bytes: u64,
     /// The file, if it was not there before: then it goes again when the run fails.
     created: Option<Metadata>,
+    /// The mode it had.
+    old_mode: u32,
+    /// It has the mode of the terms.
+    is_other_mode: bool,
     /// It has the length of what was written.
     is_cut: bool,
     is_over: bool,
@@ -71,7 +75,7 @@ impl FileInPlace {
         let fault = |error: io::Error| Fault::failed(reason(&error)).of(&subject);
         let (file, is_new) = open_or_create(&path, terms).map_err(fault)?;
         let metadata = file.metadata().map_err(fault)?;
-        let old_bytes = metadata.len();
+        let (old_bytes, old_mode) = (metadata.len(), metadata.mode());
         let stream = Stream::new(Handle::Own(file)).map_err(fault)?;
         let target = Arc::new(match (terms.manner, stream.kind()) {
             (Manner::Append, Kind::Regular) => Target::keeping(stream, subject, old_bytes),
@@ -85,6 +89,8 @@ impl FileInPlace {
             terms,
             old_bytes,
             created,
+            old_mode,
+            is_other_mode: false,
             is_cut: false,
             is_over: false,
             became: Became::Untouched,
@@ -106,6 +112,10 @@ impl FileInPlace {
                 Some(Err(error)) => Err(self.fault("was created, and cannot be removed", error)),
                 _ => Ok(()),
             };
+        }
+        if self.is_other_mode {
+            fchmod(self.target.stream(), Mode::from_bits_truncate(self.old_mode & 0o7777))
+                .map_err(|error| self.fault("its mode cannot be set back", error))?;
         }
         match self.terms.manner {
             Manner::Over if written_bytes == 0 && !self.is_cut => Ok(()),
@@ -177,6 +187,7 @@ impl Commit for FileInPlace {
         if let (true, Some(mode)) = (is_regular, self.terms.mode) {
             fchmod(stream, Mode::from_bits_truncate(mode))
                 .map_err(|error| self.fault("cannot set its mode", error))?;
+            self.is_other_mode = true;
         }
         // Only a sync tells what a block device thinks of what it was given.
         if self.terms.sync || !is_regular {
@@ -316,6 +327,22 @@ mod tests {
         run_sink(body, b"NEW").unwrap();
         assert_eq!(fault(commits[0].discard()).message, "its first 3 bytes have been written over");
         assert_eq!(fs::read(&path).unwrap(), b"NEWong old content");
+    }
+
+    #[test]
+    fn a_file_whose_mode_was_set_has_the_old_one_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("file");
+        fs::write(&path, "old").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o604)).unwrap();
+        let words = words!["write", &path, "--append", "--mode=640"];
+        let Opened { body, mut commits, .. } = open(words).unwrap();
+        run_sink(body, b" new").unwrap();
+        commits[0].prepare(Published { outputs: 2, removes_input: false }).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o7777, 0o640);
+        commits[0].discard().unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o7777, 0o604);
+        assert_eq!((fs::read(&path).unwrap(), commits[0].became()), (b"old".to_vec(), Became::Untouched));
     }
 
     #[test]

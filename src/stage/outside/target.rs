@@ -125,9 +125,9 @@ impl Target {
     /// Has the system move a stretch of a file, or share it; where it cannot, reads it and writes it.
     fn pour_extent(&self, mut extent: Extent, context: &Context) -> anyhow::Result<()> {
         while extent.length_bytes > 0 {
-            let moved = match self.stream.kind() {
-                Kind::Regular => self.stream.copy(&extent),
-                _ => self.stream.splice(&extent, context),
+            let (moved, is_refused): (_, fn(&io::Error) -> bool) = match self.stream.kind() {
+                Kind::Regular => (self.stream.copy(&extent), |error| !is_for_want_of_room(error)),
+                _ => (self.stream.splice(&extent, context), is_unsupported),
             };
             let count = match moved {
                 Ok(0) => return Ok(()),
@@ -135,8 +135,9 @@ impl Target {
                     self.took(count, context)?;
                     count
                 }
-                Err(error) if is_not_for_these(&error) => {
-                    let chunk = extent.read().map_err(|error| self.lost(error))?;
+                // What it is about, and in which of the two files, a read and a write will tell.
+                Err(error) if is_refused(&error) => {
+                    let chunk = extent.read().map_err(|error| self.unread(&extent, &error))?;
                     if chunk.is_empty() {
                         return Ok(());
                     }
@@ -160,6 +161,12 @@ impl Target {
         }
         context.gauge().wrote(bytes as u64);
         Ok(())
+    }
+
+    /// What it is to the run that the file which is copied cannot be read.
+    fn unread(&self, extent: &Extent, error: &io::Error) -> anyhow::Error {
+        let message = format!("its input: read error at byte {}: {}", extent.offset_bytes, reason(error));
+        Fault::failed(message).of(&self.subject).into()
     }
 
     /// What a failed write is to the run.
@@ -189,12 +196,15 @@ impl Target {
     }
 }
 
-/// Whether it is not the bytes that the system refused, but to move them between two such files by itself: `EPERM` is what the
-/// filters of some containers say to calls that they do not know.
-fn is_not_for_these(error: &io::Error) -> bool {
-    use Errno::{EINVAL, ENOSYS, EOPNOTSUPP, EPERM, EXDEV};
-    let refusals = [EINVAL, EXDEV, EOPNOTSUPP, ENOSYS, EPERM];
-    error.raw_os_error().is_some_and(|number| refusals.contains(&Errno::from_raw(number)))
+/// Whether the system moves no bytes from such a file by itself.
+fn is_unsupported(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(Errno::EINVAL as i32)
+}
+
+/// Whether the file that is written to can take no more.
+fn is_for_want_of_room(error: &io::Error) -> bool {
+    let number = error.raw_os_error().map(Errno::from_raw);
+    matches!(number, Some(Errno::ENOSPC | Errno::EDQUOT | Errno::EFBIG))
 }
 
 /// A length as the system takes it.
