@@ -9,6 +9,8 @@
 mod account;
 #[path = "../src/flow/alarm.rs"]
 mod alarm;
+#[path = "../src/flow/bounds.rs"]
+mod bounds;
 #[path = "../src/flow/chunk.rs"]
 mod chunk;
 #[path = "../src/flow/clock.rs"]
@@ -27,10 +29,11 @@ mod sync {
     pub(crate) use shuttle::sync::{Condvar, Mutex, MutexGuard};
 }
 
+use bounds::Bounds;
 use chunk::{Chunk, Parcel, Pool};
 use clock::Clock;
 use closed::Closed;
-use link::{Bounds, Link, LinkReader, LinkWriter};
+use link::{Link, LinkReader, LinkWriter};
 use shuttle::{check_dfs, check_pct, check_random, thread};
 use std::sync::Arc;
 

@@ -11,6 +11,7 @@
 
 mod account;
 mod alarm;
+mod bounds;
 mod chunk;
 mod clock;
 mod closed;
@@ -25,12 +26,13 @@ mod sync;
 mod workers;
 
 pub use alarm::{Alarm, Woken};
+pub use bounds::Bounds;
 pub use chunk::{CHUNK_BYTES, Chunk, Extent, PAGE_BYTES, Parcel, Pool};
 pub use clock::Clock;
 pub use closed::Closed;
 pub use gauge::{Episodes, LinkGauge, Medium, ServerGauge, StageGauge};
 pub use inlet::Inlet;
-pub use link::{Bounds, Link, LinkReader, LinkWriter, Upstream};
+pub use link::{Link, LinkReader, LinkWriter, Upstream};
 pub use outlet::Outlet;
 pub use reading::{
     BatchReading, LinkInfo, LinkReading, Reading, RunReading, Scheme, ServerReading, Share, StageInfo,

@@ -3,7 +3,7 @@
 
 use super::destination::look;
 use super::facts::Problem;
-use super::preflight::Streams;
+use super::streams::Streams;
 use super::target::{Identity, Target};
 use super::{Plan, Planned};
 use crate::diagnostic::printable;

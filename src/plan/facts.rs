@@ -83,3 +83,12 @@ impl Problem {
         self
     }
 }
+
+/// What was found of a run that would fail.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Hindered {
+    /// Why it would.
+    pub problems: Vec<Problem>,
+    /// What is known of it all the same: it may be mended before its turn comes.
+    pub facts: Facts,
+}

@@ -1,6 +1,6 @@
 //! A chain to a checked plan, what can be seen of its files before anything is opened, and both as text.
-//! Opens nothing and starts nothing; all but `preflight`, `aside`, `source`, `destination` and `target`, which look at the file
-//! system, is pure.
+//! Opens nothing and starts nothing; all but `preflight`, `aside`, `source`, `streams`, `destination` and `target`, which look
+//! at the file system, is pure.
 
 mod arguments;
 mod aside;
@@ -15,6 +15,7 @@ mod layout;
 mod preflight;
 mod rules;
 mod source;
+mod streams;
 mod target;
 #[cfg(test)]
 mod trial;
@@ -30,8 +31,9 @@ pub use aside::Aside;
 pub use check::unknown_names;
 pub use claims::{Claims, Course};
 pub use dry_run::dry_run;
-pub use facts::{Facts, Fate, OutputFact, Problem};
-pub use preflight::{Hindered, Stream, Streams, preflight};
+pub use facts::{Facts, Fate, Hindered, OutputFact, Problem};
+pub use preflight::preflight;
+pub use streams::{Stream, Streams};
 pub use target::Identity;
 
 /// The checked stages of one run, in the order of the chain's text, and the links between them.

@@ -3,68 +3,21 @@
 
 use super::Plan;
 use super::destination::{is_done, look};
-use super::facts::{Facts, Fate, OutputFact, Problem};
+use super::facts::{Facts, Fate, Hindered, OutputFact, Problem};
 use super::source;
+use super::streams::Streams;
 use super::target::{Identity, Target, cause, may};
 use crate::diagnostic::printable;
 use crate::exit::Exit;
 use crate::stage::{Role, Touch, shares_blocks};
 use crate::units::size;
-use nix::sys::stat::{SFlag, fstat};
 use nix::sys::statfs::statfs;
 use nix::sys::statvfs::statvfs;
 use nix::unistd::AccessFlags;
 use std::fs::{self, Metadata};
-use std::io::{self, IsTerminal};
-use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-
-/// A standard stream, as it was found.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Stream {
-    /// Whether a person is at its end.
-    pub is_terminal: bool,
-    /// Which regular file it is, if it is one.
-    pub file: Option<Identity>,
-}
-
-/// The standard streams that carry data.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Streams {
-    /// Descriptor 0.
-    pub stdin: Stream,
-    /// Descriptor 1.
-    pub stdout: Stream,
-}
-
-/// What was found of a run that would fail.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Hindered {
-    /// Why it would.
-    pub problems: Vec<Problem>,
-    /// What is known of it all the same: it may be mended before its turn comes.
-    pub facts: Facts,
-}
-
-impl Streams {
-    /// Those of this process.
-    pub fn look() -> Streams {
-        Streams { stdin: Stream::look(io::stdin().as_fd()), stdout: Stream::look(io::stdout().as_fd()) }
-    }
-}
-
-impl Stream {
-    fn look(stream: BorrowedFd<'_>) -> Stream {
-        let status = fstat(stream).ok();
-        let file = status.filter(|status| status.st_mode & SFlag::S_IFMT.bits() == SFlag::S_IFREG.bits());
-        // The widths of both differ between systems.
-        #[allow(clippy::unnecessary_cast)]
-        let file = file.map(|status| Identity::File(status.st_dev as u64, status.st_ino as u64));
-        Stream { is_terminal: stream.is_terminal(), file }
-    }
-}
 
 /// Looks at everything that `plan` would open. `size_hint` is what the command line says of the input's size, in bytes.
 ///
@@ -333,11 +286,11 @@ impl<'a> Flight<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Hindered, Stream, Streams, preflight};
+    use super::{Hindered, Streams, preflight};
     use crate::exit::Exit;
     use crate::lang::{Batch, parse};
     use crate::plan::trial::TABLE;
-    use crate::plan::{Facts, Fate, Identity, Plan, Problem, Settings};
+    use crate::plan::{Facts, Fate, Identity, Plan, Problem, Settings, Stream};
     use std::fs;
     use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
     use std::path::Path;
